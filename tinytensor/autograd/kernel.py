@@ -1,0 +1,118 @@
+"""`@kernel`: a whole computation as one node, hand-written forward and backward, with a reference.
+
+A kernel is for what would be slow as many small operations: a sequence, a fused loss. It may keep
+what it likes between forward and backward. In exchange it names a `reference`, the same mathematics
+in primitives, which runs under `tt.unrolled()` and is what `create_graph=True` differentiates.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..tensor import Tensor, make
+from .backward import grad
+from .mode import enable_grad, threads
+from .node import Node, Output, edge_of
+from .primitive import record
+from .walk import identity
+
+Static = dict[str, Any]
+
+
+class Kernel:
+    """A hand-written operation.
+
+    forward(*arrays, **static) -> (tuple of output arrays, saved); an input may be None. The inputs
+        are kept, with their versions; no output shares memory with `saved`: users may write there
+    backward(gradients, saved, arrays, needs, **static) -> one gradient, or None, for each input.
+        It leaves `saved` and `arrays` intact and takes gradients that are None, read-only or
+        strided; `needs` says for each input whether its gradient is wanted
+    reference(*tensors, **static) -> tuple of Tensors, in primitives
+    """
+
+    listed = False
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        reference: Callable[..., Any],
+    ) -> None:
+        self.name = forward.__name__
+        self.forward = forward
+        self.backward = backward
+        self.reference = reference
+
+    def __call__(self, *inputs: Tensor | None, **static: Any) -> tuple[Tensor, ...]:
+        mode = threads.mode
+        if mode.unrolled:
+            return tuple(self.reference(*inputs, **static))
+        arrays = tuple(None if x is None else x._array for x in inputs)
+        outputs, saved = mode.run(functools.partial(self.forward, *arrays, **static))
+        edges: tuple[Any, ...] = ()
+        if mode.recording:
+            edges = tuple(None if x is None else edge_of(x) for x in inputs)
+        if not any(edge is not None for edge in edges):
+            return tuple(map(make, outputs))
+        results = tuple(map(make, outputs))
+        kept = tuple((x._storage, x._storage[0]) for x in inputs if x is not None)
+        node = record(self, None, edges, (arrays, saved, static), kept, outputs[0], mode)
+        node.shape = tuple(y.shape for y in outputs)
+        node.dtype = tuple(y.dtype for y in outputs)
+        for index, result in enumerate(results):
+            result._node = Output(node, index)
+            result._requires_grad = True
+        return results
+
+    def differentiate(self, node: Node, g: tuple[Any, ...], create_graph: bool) -> Any:
+        """The gradients of the inputs: by hand, or by differentiating the reference."""
+        arrays, saved, static = node.saved
+        if create_graph:
+            return self._differentiate_reference(arrays, static, node.edges, g)
+        needs = tuple(edge is not None for edge in node.edges)
+        return self.backward(g, saved, arrays, needs, **static)
+
+    def _differentiate_reference(
+        self, arrays: Any, static: Static, edges: tuple[Any, ...], g: tuple[Any, ...]
+    ) -> list[Any]:
+        """Run the reference on the inputs and ask for its gradients as a graph.
+
+        Each input passes through an identity node of its own and the walk stops there. Else an
+        input that depends on another one (a carried state, tied weights) would be counted twice:
+        once here, and once when its own gradient goes on.
+        """
+        doors: list[Any] = []
+        for array, edge in zip(arrays, edges, strict=True):
+            if array is None:
+                doors.append(None)
+            else:
+                doors.append(make(array) if edge is None else identity(array, edge))
+        with enable_grad():
+            outputs = self.reference(*doors, **static)
+        reached = [(y, gy) for y, gy in zip(outputs, g, strict=True) if gy is not None]
+        wanted = [door for door, edge in zip(doors, edges, strict=True) if edge is not None]
+        gradients = iter(
+            grad(
+                [y for y, _ in reached],
+                wanted,
+                [gy for _, gy in reached],
+                create_graph=True,
+                allow_unused=True,
+            )
+        )
+        return [None if edge is None else next(gradients) for edge in edges]
+
+
+def kernel(
+    *, backward: Callable[..., Any], reference: Callable[..., Any]
+) -> Callable[[Callable[..., Any]], Kernel]:
+    """Declare a kernel; the function below the decorator is its forward. See `Kernel`."""
+
+    def declare(forward: Callable[..., Any]) -> Kernel:
+        made = Kernel(forward, backward, reference)
+        functools.update_wrapper(made, forward)
+        return made
+
+    return declare

@@ -1,0 +1,139 @@
+"""The graph: a node for each recorded operation, edges to what its inputs came from."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import Any
+
+from ..tensor import Size, Tensor
+
+next_number = itertools.count(1).__next__
+
+
+class Node:
+    """One recorded operation: where its inputs came from and what its derivative needs.
+
+    op : the Primitive or Kernel
+    plan : which rules run and what they need kept (see primitive.Plan); None for a kernel
+    edges : for each input where its gradient goes: a Node, an `Output` of one with several, a leaf
+        Tensor, or None where no gradient is wanted. The output itself is never held.
+    saved : the values that the rules need, as plain arrays; None once they were freed
+    kept : for each saved value (storage, version) if it is an array, to see whether it was changed
+        since, else None; after them pairs of arrays inside an index; () when there is no array
+    shape, dtype : of the output, or one for each of several outputs
+    number : creation number; an input's is always lower, so that sorting by it orders the backward
+    scope, phase : where and when it was recorded
+    watchers : weak references to outputs that want their gradient (`retain_grad`)
+    """
+
+    __slots__ = (
+        "__weakref__", "dtype", "edges", "kept", "number", "op", "phase", "plan", "saved", "scope",
+        "shape", "watchers",
+    )  # fmt: skip
+
+    op: Any
+    plan: Any
+    edges: tuple[Any, ...]
+    saved: Any
+    kept: tuple[tuple[list[int], int], ...]
+    shape: Any
+    dtype: Any
+    number: int
+    scope: Any
+    phase: str
+    watchers: list[Any] | None
+
+    @property
+    def name(self) -> str:
+        """torch's way to call it: TanhBackward0."""
+        words = self.op.name.strip("_").split("_")
+        return "".join(word[:1].upper() + word[1:] for word in words) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """(node, output number) of each input, as in torch; a leaf's node is `AccumulateGrad`."""
+        return tuple(_as_function(edge) for edge in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.shape}>"
+
+
+class Output:
+    """One of several outputs of a node."""
+
+    __slots__ = ("index", "node")
+
+    def __init__(self, node: Node, index: int) -> None:
+        self.node = node
+        self.index = index
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return self.node.next_functions
+
+    def __repr__(self) -> str:
+        return repr(self.node)
+
+
+class AccumulateGrad:
+    """The end of the graph at a leaf, for people who walk `next_functions`."""
+
+    __slots__ = ("variable",)
+    name = "AccumulateGrad"
+    next_functions: tuple[Any, ...] = ()
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad {Size(self.variable.shape)}>"
+
+
+def _as_function(edge: Any) -> tuple[Any, int]:
+    if isinstance(edge, Output):
+        return edge.node, edge.index
+    if isinstance(edge, Tensor):
+        return AccumulateGrad(edge), 0
+    return edge, 0
+
+
+def edge_of(tensor: Tensor) -> Any:
+    """Where the gradient of a tensor goes: its node, itself if it is a leaf, nowhere (None)."""
+    tensor._renew()
+    if not tensor._requires_grad:
+        return None
+    return tensor if tensor._node is None else tensor._node
+
+
+def set_edge(tensor: Tensor, edge: Any) -> None:
+    """Give a tensor another history. Who watches its gradient goes on watching."""
+    before = node_of(tensor._node)
+    tensor._node = edge
+    tensor._requires_grad = edge is not None
+    if before is None or not before.watchers:
+        return
+    if any(reference() is tensor for _, reference in before.watchers):
+        before.watchers = [pair for pair in before.watchers if pair[1]() is not tensor]
+        watch(tensor)
+
+
+def watch(tensor: Tensor) -> None:
+    """Have the backward pass leave the gradient of a non-leaf tensor in its `.grad`."""
+    edge = tensor._node
+    node = node_of(edge)
+    if node is None or any(reference() is tensor for _, reference in node.watchers or ()):
+        return
+    index = edge.index if isinstance(edge, Output) else 0
+    node.watchers = [*(node.watchers or ()), (index, weakref.ref(tensor))]
+
+
+def node_of(edge: Any) -> Node | None:
+    """The node behind an edge; None behind a leaf."""
+    if isinstance(edge, Output):
+        return edge.node
+    return edge if isinstance(edge, Node) else None

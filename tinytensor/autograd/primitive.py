@@ -1,0 +1,588 @@
+"""`@primitive`: an operation declared once, as a forward on arrays and a derivative rule an input.
+
+    @primitive(lambda g, y: (g + g * y) * (1 - y))
+    def tanh(x):
+        return np.tanh(x)
+
+The forward sees plain NumPy arrays of one type. A rule gives the gradient of one input; it names
+what it needs, and only that is kept until the backward pass:
+
+    g                  the gradient of the output; a tuple for several outputs, None where unused
+    y                  the output
+    x, a, dim ...      an argument of the forward, by its name
+    shape_x            the shape and dtype of the argument x, without its data
+
+Rules use operators, indexing, `.shape .ndim .dtype` and free functions of `tinytensor.ops` only: no
+NumPy, nothing in place, constants as Python numbers. Then one rule serves twice: on arrays it is
+the plain backward, on Tensors (`create_graph=True`) it records itself and can be differentiated
+again. What every rule would repeat is done here, once: promoting types by a recorded cast,
+skipping inputs that need nothing, wrapping 0-d results, keeping and checking versions.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, NoReturn
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import Array
+from ..tensor import Tensor, make
+from .mode import Mode, threads
+from .node import Node, Output, edge_of, next_number
+from .view import view_of
+
+Rule = Callable[..., Any]
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+_ndarray = np.ndarray
+_new = object.__new__
+
+
+class Spec(NamedTuple):
+    """What a rule gets for `shape_x`."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+class Plan:
+    """What a primitive keeps and which rules it runs when a given set of inputs wants a gradient.
+
+    keep : for each value kept, ("value", argument), ("output", 0) or ("shape", argument)
+    rules : (number of the input, function of g and the saved values)
+    frees : whether a pass frees something, so that a second one is an error (for a number that was
+        multiplied by as well: torch keeps it as a tensor)
+    """
+
+    __slots__ = ("frees", "keep", "rules", "save")
+
+    def __init__(self, primitive: Primitive, wanted: tuple[int, ...]) -> None:
+        self.keep: list[tuple[str, int]] = []
+        rules = []
+        for number in wanted:
+            rule = primitive.rules[number]
+            if rule is None:
+                continue
+            positions = [self._position(primitive, name) for name in _arguments(rule)[1:]]
+            rules.append((number, _bound(rule, positions)))
+        self.rules = tuple(rules)
+        self.frees = any(
+            kind == "output" or (kind == "value" and number < len(primitive.rules))
+            for kind, number in self.keep
+        )
+        self.save = self._saver(wanted)
+
+    def _position(self, primitive: Primitive, name: str) -> int:
+        """Where the value that a rule calls `name` lies among the saved ones."""
+        item = primitive.source(name)
+        if item not in self.keep:
+            self.keep.append(item)
+        return self.keep.index(item)
+
+    def _saver(self, wanted: tuple[int, ...]) -> Callable[[Any, Any, Any, Any], tuple[Any, Any]]:
+        """A function (values, arrays, output, its storage) -> (saved, kept)."""
+        keep = tuple(self.keep)
+        if not keep:
+            return lambda values, arrays, output, storage: ((), ())
+        if keep == (("output", 0),):
+            return lambda values, arrays, output, storage: ((output,), ((storage, storage[0]),))
+
+        if keep == (("value", 1), ("value", 0)) and set(wanted) == {0, 1}:  # a product
+
+            def save_both(values: Any, arrays: Any, output: Any, storage: Any) -> tuple[Any, Any]:
+                a, b = values[0]._storage, values[1]._storage
+                return (arrays[1], arrays[0]), ((b, b[0]), (a, a[0]))
+
+            return save_both
+
+        def save(values: Any, arrays: Any, output: Any, storage: Any) -> tuple[Any, Any]:
+            saved = []
+            kept: list[Any] = []
+            inner = []
+            for kind, number in keep:
+                pair = None
+                if kind == "value":
+                    value = values[number]
+                    saved.append(arrays[number])
+                    if isinstance(value, Tensor):
+                        pair = (value._storage, value._storage[0])
+                    elif type(value) is tuple:
+                        parts = [v for v in value if isinstance(v, Tensor)]
+                        inner += [(v._storage, v._storage[0]) for v in parts]
+                elif kind == "output":
+                    saved.append(output)
+                    pair = (storage, storage[0])
+                else:
+                    saved.append(_spec(arrays[number]))
+                kept.append(pair)
+            kept += inner
+            return tuple(saved), tuple(kept) if any(kept) else ()
+
+        return save
+
+
+def _spec(array: Any) -> Any:
+    if type(array) is tuple:
+        return tuple(Spec(a.shape, a.dtype) for a in array)
+    return Spec(array.shape, array.dtype)
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def _bound(rule: Rule, positions: list[int]) -> Callable[[Any, Any], Any]:
+    """The rule as a function of g and the tuple of saved values."""
+    if not positions:
+        return lambda g, saved: rule(g)
+    if len(positions) == 1:
+        (first,) = positions
+        return lambda g, saved: rule(g, saved[first])
+    pick = operator.itemgetter(*positions)
+    return lambda g, saved: rule(g, *pick(saved))
+
+
+class Primitive:
+    """One operation of the framework: its forward, its rules, and how its arguments are read.
+
+    listed : the first argument is a list of tensors, with one rule for the whole list
+    promote : "common" (torch's result type of the arguments), "float" (the same, integers to the
+        default float) or None; of the differentiable arguments, those not `fixed`
+    view : the result may share memory with the first argument
+    """
+
+    __slots__ = (
+        "defaults", "fixed", "forward", "function", "listed", "name", "names", "plans", "promote",
+        "rules", "view",
+    )  # fmt: skip
+
+    function: Callable[..., Any]
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        rules: tuple[Rule | None, ...],
+        listed: bool,
+        promote: str | None,
+        fixed: tuple[int, ...],
+        view: bool,
+    ) -> None:
+        self.name = forward.__name__
+        self.forward = forward
+        self.rules = rules
+        self.listed = listed
+        self.promote = promote
+        self.fixed = fixed
+        self.view = view
+        parameters = inspect.signature(forward).parameters.values()
+        self.names = tuple(p.name for p in parameters)
+        self.defaults = tuple(p.default for p in parameters)
+        self.plans: dict[tuple[int, ...], Plan] = {}
+        for rule in rules:
+            for name in _arguments(rule)[1:] if rule is not None else ():
+                self.source(name)
+
+    def source(self, name: str) -> tuple[str, int]:
+        """What a rule means by an argument called `name`."""
+        if name == "y":
+            return ("output", 0)
+        if name in self.names:
+            return ("value", self.names.index(name))
+        if name.startswith("shape_") and name[6:] in self.names:
+            return ("shape", self.names.index(name[6:]))
+        raise TypeError(
+            f"{self.name}: a rule names {name!r}; expected g, y, one of {self.names}, or shape_ "
+            "before one of them"
+        )
+
+    def plan(self, wanted: tuple[int, ...]) -> Plan:
+        found = self.plans.get(wanted)
+        if found is None:
+            found = self.plans[wanted] = Plan(self, wanted)
+        return found
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments in the forward's order. Takes torch's and NumPy's names for them."""
+        if len(args) > len(self.names):
+            raise TypeError(
+                f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}"
+            )
+        values = list(args) + list(self.defaults[len(args) :])
+        for key, value in kwargs.items():
+            name = _ALIASES.get(key, key)
+            if key in ("input", "other") and key not in self.names:
+                position = ("input", "other").index(key)
+            elif name in self.names:
+                position = self.names.index(name)
+            else:
+                raise TypeError(f"{self.name}: expected arguments {self.names}, got {key!r}")
+            if position < len(args):
+                raise TypeError(f"{self.name}: got {key!r} twice")
+            values[position] = value
+        for name, value in zip(self.names, values, strict=True):
+            if value is inspect.Parameter.empty:
+                raise TypeError(f"{self.name}: missing the argument {name!r}")
+        return tuple(values)
+
+
+_ALIASES = {"axis": "dim", "keepdims": "keepdim"}
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def primitive(
+    *rules: Rule | None,
+    listed: bool = False,
+    promote: Literal["common", "float"] | None = "common",
+    fixed: tuple[int, ...] = (),
+    view: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare an operation; the function below the decorator is its forward on plain arrays.
+
+    rules : one for each leading argument that is a tensor; None where there is no derivative
+    listed, promote, fixed, view : see `Primitive`
+    Returns the operation on Tensors. Given no Tensor it raises TypeError, but inside a rule, where
+    it runs on plain arrays.
+    """
+
+    def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
+        op = Primitive(forward, rules, listed, promote, fixed, view)
+        if op.name in PRIMITIVES:
+            raise ValueError(f"primitive: {op.name} is declared twice")
+        PRIMITIVES[op.name] = op
+        simple = not view and not listed and len(op.names) == len(rules)
+        if simple and len(rules) == 1:
+            call = _unary(op)
+        elif simple and len(rules) == 2:
+            call = _binary(op)
+        else:
+            call = functools.partial(_apply, op)
+        function = _named(call, forward)
+        op.function = function
+        return function
+
+    return declare
+
+
+def _named(call: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The public face of a primitive: a plain function with the forward's name and docstring."""
+    if isinstance(call, functools.partial):
+        apply, op = call.func, call.args[0]
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return apply(op, *args, **kwargs)
+
+        call = function
+    functools.update_wrapper(call, forward)
+    call.__annotations__ = {}
+    return call
+
+
+# -- calling a primitive
+# `_apply` is the whole of it. `_unary` and `_binary` are the same for the commonest case (tensors
+# of one float type, no further argument), without the loops, because a small operation costs less
+# than the bookkeeping round it.
+
+
+def _unary(op: Primitive) -> Callable[..., Any]:
+    forward = op.forward
+    plan = op.plan((0,)) if op.rules[0] is not None else None
+
+    def call(input: Any) -> Any:
+        mode = threads.mode
+        if not isinstance(input, Tensor):
+            return _apply(op, input)
+        array = input._array
+        kind = array.dtype
+        if kind is not _FLOAT32 and kind is not _FLOAT64:
+            return _apply(op, input)
+        y = mode.run(forward, array)
+        if type(y) is not _ndarray:
+            y = np.asarray(y)
+        if input._view is not None:
+            input._renew()
+        if plan is None or not input._requires_grad or not mode.recording:
+            return make(y)
+        storage = [0, 0]
+        edge = input._node
+        saved, kept = plan.save((input,), (array,), y, storage)
+        node = record(op, plan, (input if edge is None else edge,), saved, kept, y, mode)
+        return make(y, storage, node, True)
+
+    return call
+
+
+def _binary(op: Primitive) -> Callable[..., Any]:
+    forward = op.forward
+
+    def call(input: Any, other: Any) -> Any:
+        mode = threads.mode
+        try:
+            a = input._array
+            kind = a.dtype
+            if type(other) is float:
+                b = other
+            else:
+                b = other._array
+                if b.dtype is not kind:
+                    return _apply(op, input, other)
+        except AttributeError:
+            return _apply(op, input, other)
+        if kind is not _FLOAT32 and kind is not _FLOAT64:
+            return _apply(op, input, other)
+        try:
+            y = mode.run(forward, a, b)
+        except ValueError as error:
+            _explain(op, (a, b), error)
+        if type(y) is not _ndarray:
+            y = np.asarray(y)
+        if input._view is not None:
+            input._renew()
+        first = input._requires_grad
+        if b is other:
+            second = False
+        else:
+            if other._view is not None:
+                other._renew()
+            second = other._requires_grad
+        if not (first or second) or not mode.recording:
+            return make(y)
+        if first:
+            edge = input._node
+            if edge is None:
+                edge = input
+            if second:
+                plan = op.plan(_BOTH)
+                edge2 = other._node
+                edges = (edge, other if edge2 is None else edge2)
+            else:
+                plan = op.plan(_FIRST)
+                edges = (edge, None)
+        else:
+            plan = op.plan(_SECOND)
+            edge = other._node
+            edges = (None, other if edge is None else edge)
+        if not plan.rules:
+            return make(y)
+        storage = [0, 0]
+        saved, kept = plan.save((input, other), (a, b), y, storage)
+        return make(y, storage, record(op, plan, edges, saved, kept, y, mode), True)
+
+    return call
+
+
+_FIRST = (0,)
+_SECOND = (1,)
+_BOTH = (0, 1)
+
+
+def record(
+    op: Any, plan: Any, edges: tuple[Any, ...], saved: Any, kept: Any, y: Array, mode: Mode
+) -> Node:
+    """A new node of the graph for an operation that gave the array `y`."""
+    node: Node = _new(Node)
+    node.op = op
+    node.plan = plan
+    node.edges = edges
+    node.saved = saved
+    node.kept = kept
+    node.shape = y.shape
+    node.dtype = y.dtype
+    node.number = next_number()
+    node.scope = mode.scope
+    node.phase = mode.phase
+    node.watchers = None
+    return node
+
+
+def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:
+    """Run a primitive on any arguments that it takes, and record it."""
+    mode = threads.mode
+    if kwargs or len(args) != len(op.names):
+        args = op.bind(args, kwargs)
+    if mode.inside_rule and not mode.recording:  # a rule of a plain backward: arrays only
+        return op.forward(*args)
+    values, arrays, found = _unwrapped(op, args, mode)
+    if not found:
+        return op.forward(*arrays)
+    if op.promote is not None:
+        _promote(op, values, arrays, mode)
+    try:
+        y = mode.run(op.forward, *arrays)
+    except (ValueError, IndexError, np.exceptions.DTypePromotionError) as error:
+        _explain(op, arrays, error)
+    several = type(y) is tuple
+    if several:
+        y = tuple(part if type(part) is _ndarray else np.asarray(part) for part in y)
+    elif type(y) is not _ndarray:
+        y = np.asarray(y)
+    wanted, edges = _wanted(op, values) if mode.recording else ((), ())
+    if several:
+        return _several(op, values, arrays, y, wanted, edges, mode)
+    shared = op.view and _shares(y, arrays[0])
+    storage = values[0]._storage if shared else [0, 0]
+    node = None
+    if wanted:
+        plan = op.plan(wanted)
+        saved, kept = plan.save(values, arrays, y, storage)
+        node = record(op, plan, edges, saved, kept, y, mode)
+    result = make(y, storage, node, node is not None)
+    if shared:
+        rest = tuple(args[1:])
+        result._view = view_of(values[0], lambda base: op.function(base, *rest), "one", mode)
+    return result
+
+
+def _several(
+    op: Primitive, values: Any, arrays: Any, y: Any, wanted: Any, edges: Any, mode: Mode
+) -> tuple[Tensor, ...]:
+    """The Tensors of an operation with several outputs; integer outputs carry no gradient."""
+    storages = [[0, 0] for _ in y]
+    shared = op.view and bool(y) and _shares(y[0], arrays[0])
+    if shared:
+        storages = [values[0]._storage for _ in y]
+    node = None
+    if wanted:
+        plan = op.plan(wanted)
+        saved, kept = plan.save(values, arrays, y, [0, 0])
+        node = record(op, plan, edges, saved, kept, np.empty(0), mode)
+        node.shape = tuple(part.shape for part in y)
+        node.dtype = tuple(part.dtype for part in y)
+    results = []
+    for index, part in enumerate(y):
+        differentiable = node is not None and part.dtype.kind == "f"
+        edge = Output(node, index) if node is not None and differentiable else None
+        result = make(part, storages[index], edge, differentiable)
+        if shared:
+            link = _nth_output(op, tuple(values[1:]), index)
+            result._view = view_of(values[0], link, "many", mode)
+        results.append(result)
+    return tuple(results)
+
+
+def _nth_output(op: Primitive, rest: tuple[Any, ...], index: int) -> Callable[[Any], Any]:
+    return lambda base: op.function(base, *rest)[index]
+
+
+def _unwrapped(
+    op: Primitive, args: tuple[Any, ...], mode: Mode
+) -> tuple[list[Any], list[Any], bool]:
+    """(arguments, the same with arrays for Tensors, whether there was a Tensor)."""
+    values = list(args)
+    arrays = list(args)
+    found = False
+    if op.listed:
+        first = args[0]
+        if isinstance(first, Tensor) or not isinstance(first, list | tuple):
+            raise TypeError(f"{op.name}: expected a list of tensors, got {type(first).__name__}")
+        parts = tuple(first)
+        found = not parts or any(isinstance(part, Tensor) for part in parts)
+        for part in parts:
+            if not isinstance(part, Tensor) and not mode.inside_rule:
+                kind = type(part).__name__
+                raise TypeError(f"{op.name}: expected a list of tensors, got {kind} in it")
+        values[0] = parts
+        arrays[0] = tuple(part._array if isinstance(part, Tensor) else part for part in parts)
+    for position in range(1 if op.listed else 0, len(values)):
+        value = values[position]
+        if isinstance(value, Tensor):
+            found = True
+            arrays[position] = value._array
+        elif type(value) is tuple:  # an index: x[i, :, mask]
+            arrays[position] = tuple(v._array if isinstance(v, Tensor) else v for v in value)
+        elif position < len(op.rules):
+            values[position] = arrays[position] = _check_operand(op, value, mode)
+    if not found and not mode.inside_rule:
+        what = type(args[0]).__name__ if args else "nothing"
+        raise TypeError(
+            f"{op.name}: expected at least one Tensor, got {what}; see tinytensor.tensor"
+        )
+    return values, arrays, found
+
+
+def _check_operand(op: Primitive, value: Any, mode: Mode) -> Any:
+    """An argument in a tensor's place that may be no Tensor: a number, in a rule also an array."""
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return value.item()  # np.float64 is a float to Python but would decide the type
+    if isinstance(value, Tensor | float | int):
+        return value
+    if isinstance(value, _ndarray) and mode.inside_rule:
+        return value
+    cure = "; use tinytensor.from_numpy" if isinstance(value, _ndarray) else ""
+    raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(value).__name__}{cure}")
+
+
+def _promote(op: Primitive, values: list[Any], arrays: list[Any], mode: Mode) -> None:
+    """Bring the differentiable arguments to one type, by a cast that is itself recorded."""
+    if op.listed:
+        inner_values, inner_arrays = list(values[0]), list(arrays[0])
+        _promote_positions(op, inner_values, inner_arrays, range(len(inner_arrays)), mode)
+        values[0], arrays[0] = tuple(inner_values), tuple(inner_arrays)
+    else:
+        positions = [i for i in range(len(op.rules)) if i not in op.fixed]
+        _promote_positions(op, values, arrays, positions, mode)
+
+
+def _promote_positions(
+    op: Primitive, values: list[Any], arrays: list[Any], positions: Any, mode: Mode
+) -> None:
+    if not positions:
+        return
+    common = dtypes.common_dtype(arrays[i] for i in positions)
+    if op.promote == "float" and common.kind != "f":
+        common = dtypes.get_default_dtype().numpy
+    if not any(isinstance(arrays[i], _ndarray) for i in positions):
+        first = positions[0]  # numbers only: one of them must say the type
+        values[first] = arrays[first] = np.asarray(arrays[first], common)
+    for i in positions:
+        array = arrays[i]
+        if not isinstance(array, _ndarray) or array.dtype == common:
+            continue
+        value = values[i]
+        if isinstance(value, Tensor) and value.requires_grad and mode.recording:
+            values[i] = value.to(dtypes.of_numpy(common))
+            arrays[i] = values[i]._array
+        else:
+            values[i] = arrays[i] = array.astype(common)
+
+
+def _wanted(op: Primitive, values: list[Any]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """Which rules must run, and the edges of all inputs."""
+    if op.listed:
+        edges = tuple(edge_of(v) if isinstance(v, Tensor) else None for v in values[0])
+        return ((0,) if any(edge is not None for edge in edges) else ()), edges
+    wanted = []
+    edges_found = []
+    for number, rule in enumerate(op.rules):
+        value = values[number]
+        edge = edge_of(value) if rule is not None and isinstance(value, Tensor) else None
+        edges_found.append(edge)
+        if edge is not None:
+            wanted.append(number)
+    return tuple(wanted), tuple(edges_found)
+
+
+def _shares(y: Array, x: Array) -> bool:
+    """Whether y, made from x by a view operation, is a view of x's memory and not a copy."""
+    base = y.base
+    return y is x or (base is not None and (base is x or base is x.base))
+
+
+def _explain(op: Primitive, arrays: Any, error: Exception) -> NoReturn:
+    """Raise NumPy's complaint again as torch's kind of error, with the operation and the shapes."""
+    flat: list[Any] = []
+    for array in arrays:
+        flat.extend(array if type(array) is tuple else (array,))
+    shapes = ", ".join(str(a.shape) for a in flat if isinstance(a, _ndarray))
+    kind = IndexError if isinstance(error, IndexError) else RuntimeError
+    raise kind(f"{op.name}: {error}; got shapes {shapes}") from None

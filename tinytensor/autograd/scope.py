@@ -1,0 +1,91 @@
+"""Where in the model a node was made: module, layer, direction, time step, nested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .mode import threads
+
+
+class Label:
+    """The name of a module or a parameter: its own part of it, and the label of its parent.
+
+    Labels, not modules, are what scopes hold: a node that kept its module alive would close a cycle
+    as soon as the module kept a tensor. A copy of a part of a model starts a tree of its own.
+    """
+
+    __slots__ = ("kind", "name", "parent")
+
+    def __init__(self, kind: str, name: str = "", parent: Label | None = None) -> None:
+        self.kind = kind  # the class of the module: "LSTM"; "Parameter"
+        self.name = name
+        self.parent = parent
+
+    @property
+    def path(self) -> str:
+        """The full name as `named_modules` and `named_parameters` give it; "" for a root."""
+        parts = []
+        label: Label | None = self
+        while label is not None:
+            parts.append(label.name)
+            label = label.parent
+        return ".".join(part for part in reversed(parts) if part)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Label:
+        parent = None if self.parent is None else memo.get(id(self.parent))
+        twin = Label(self.kind, self.name if parent is not None else "", parent)
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce__(self) -> Any:
+        return Label, (self.kind, self.name, self.parent)
+
+
+class Scope:
+    """One stretch of a computation, inside another. As a `with` block it claims what is recorded.
+
+    kind : "module", "layer", "direction", "step", or "scope" for a user's own
+    name : Label of a module, or the layer's number, "forward"/"reverse", the time t, a user's text
+    Each call of a module opens a new scope, so the n-th scope of a label is its n-th call.
+    """
+
+    __slots__ = ("kind", "name", "parent")
+
+    def __init__(self, kind: str, name: Any) -> None:
+        self.kind = kind
+        self.name = name
+        self.parent: Scope | None = None
+
+    def __enter__(self) -> Scope:
+        mode = threads.mode
+        self.parent = mode.scope
+        mode.scope = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        threads.mode.scope = self.parent
+
+    def chain(self) -> list[Scope]:
+        """The scopes from the outermost to this one."""
+        found: list[Scope] = []
+        scope: Scope | None = self
+        while scope is not None:
+            found.append(scope)
+            scope = scope.parent
+        return found[::-1]
+
+    def __repr__(self) -> str:
+        parts = []
+        for scope in self.chain():
+            if isinstance(scope.name, Label):
+                parts.append(scope.name.path or scope.name.kind)
+            elif scope.kind == "step":
+                parts.append(f"t={scope.name}")
+            else:
+                parts.append(f"{scope.kind} {scope.name}")
+        return " / ".join(parts)
+
+
+def scope(name: str) -> Scope:
+    """A stretch of a user's own in the graph: `with scope("decoder"): ...`."""
+    return Scope("scope", name)

@@ -1,0 +1,272 @@
+"""The backward pass: walk the graph from the newest node to the oldest and apply the rules.
+
+Nodes are visited in the order of their numbers, newest first, from a heap: when a node's turn
+comes, everything that used its output has been visited, so its gradient is complete. No recursion,
+and the gradient of a node is dropped as soon as it was passed on.
+
+Two forms of one walk. Plain: gradients are arrays and rules run at NumPy's speed. With
+`create_graph=True` gradients are Tensors and the very same rules record themselves.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..dtypes import Array
+from ..tensor import Storage, Tensor, make
+from .accumulate import accumulate, add, first, summed_to
+from .mode import Mode, threads
+from .node import Node, Output, node_of
+from .primitive import Primitive, record
+
+_ndarray = np.ndarray
+
+
+class Walk:
+    """One backward pass over the nodes above some outputs.
+
+    goals : the edges whose gradients are asked for (by `grad`, or `inputs=`); None: all leaves
+    waiting : number of a node -> what has arrived at its output, until its turn comes
+    found : id of a leaf -> what has arrived there
+    caught : (number of a node, output) -> its gradient, for goals that are no leaves
+    """
+
+    def __init__(self, create_graph: bool, retain_graph: bool, goals: Sequence[Any] | None) -> None:
+        self.create_graph = create_graph
+        self.retain_graph = retain_graph
+        self.heap: list[int] = []
+        self.waiting: dict[int, list[Any]] = {}
+        self.found: dict[int, list[Any]] = {}
+        self.goals = goals
+        self.caught: dict[tuple[int, int], Any] = {}
+        self.wanted_nodes: set[Node] | None = None
+        self.wanted_leaves: set[int] = set()
+
+    def arrive(self, edge: Any, g: Any, source: Node | None) -> None:
+        """Add a gradient to where an edge leads."""
+        kind = type(edge)
+        if kind is Node:
+            if g.shape != edge.shape and source is not None:
+                g = summed_to(g, edge.shape, source)
+            held = self.waiting.get(edge.number)
+            if held is None:
+                self.waiting[edge.number] = first(edge, g)
+                heapq.heappush(self.heap, -edge.number)
+            else:
+                add(held, g)
+        elif kind is Output:
+            self._arrive_at_output(edge.node, edge.index, g, source)
+        else:
+            if g.shape != edge._array.shape and source is not None:
+                g = summed_to(g, edge._array.shape, source)
+            held = self.found.get(id(edge))
+            if held is None:
+                self.found[id(edge)] = first(edge, g)
+            else:
+                add(held, g)
+
+    def _arrive_at_output(self, node: Node, index: int, g: Any, source: Node | None) -> None:
+        """The same for a node with several outputs, where each output holds what came to it."""
+        if g.shape != node.shape[index] and source is not None:
+            g = summed_to(g, node.shape[index], source)
+        held = self.waiting.get(node.number)
+        if held is None:
+            held = self.waiting[node.number] = [node, [None] * len(node.shape), False]
+            heapq.heappush(self.heap, -node.number)
+        if held[1][index] is None:
+            held[1][index] = first(node, g)
+        else:
+            add(held[1][index], g)
+
+    def restrict(self, roots: Sequence[Any]) -> None:
+        """Find the nodes that lie on a way from the outputs to a goal: only they are visited."""
+        assert self.goals is not None
+        stack = [node for node in map(node_of, roots) if node is not None]
+        reachable = set(stack)
+        while stack:
+            for edge in stack.pop().edges:
+                node = node_of(edge)
+                if node is not None and node not in reachable:
+                    reachable.add(node)
+                    stack.append(node)
+        goal_nodes = {node_of(goal) for goal in self.goals}
+        self.wanted_leaves = {id(goal) for goal in self.goals if isinstance(goal, Tensor)}
+        self.wanted_nodes = {node for node in reachable if node in goal_nodes}
+        for node in sorted(reachable, key=lambda node: node.number):
+            if any(map(self.leads, node.edges)):
+                self.wanted_nodes.add(node)
+
+    def leads(self, edge: Any) -> bool:
+        """Whether a goal lies at the edge or beyond it."""
+        if edge is None:
+            return False
+        if self.wanted_nodes is None:
+            return True
+        return id(edge) in self.wanted_leaves or node_of(edge) in self.wanted_nodes
+
+    def run(self, mode: Mode) -> None:
+        """Visit every node that a gradient reaches."""
+        goal_indices: dict[Node, list[int]] = {}
+        continuing: set[Node] = set()
+        if self.goals is not None:
+            goal_indices, continuing = self._goals_on_the_way()
+        heap = self.heap
+        waiting = self.waiting
+        while heap:
+            node, g, _ = waiting.pop(-heapq.heappop(heap))
+            if type(g) is list:
+                g = tuple(None if part is None else part[1] for part in g)
+            if node.watchers is not None:
+                self._tell(node, g)
+            if self.goals is not None and node in goal_indices:
+                for index in goal_indices[node]:
+                    self.caught[node.number, index] = g[index] if type(g) is tuple else g
+                if node not in continuing:
+                    continue
+            self._visit(node, g, mode)
+
+    def _goals_on_the_way(self) -> tuple[dict[Node, list[int]], set[Node]]:
+        """The outputs to catch at each goal node, and the nodes past which a goal still lies."""
+        assert self.goals is not None
+        indices: dict[Node, list[int]] = {}
+        for goal in self.goals:
+            node = node_of(goal)
+            if node is not None:
+                indices.setdefault(node, []).append(goal.index if type(goal) is Output else 0)
+        return indices, {node for node in indices if any(map(self.leads, node.edges))}
+
+    def _tell(self, node: Node, g: Any) -> None:
+        """Leave the gradient in the outputs that called `retain_grad`."""
+        for index, reference in node.watchers or ():
+            tensor = reference()
+            value = g[index] if type(g) is tuple else g
+            if tensor is not None and value is not None:
+                accumulate(tensor, value)
+
+    def _visit(self, node: Node, g: Any, mode: Mode) -> None:
+        """Apply a node's rules to the gradient of its output and pass the results on."""
+        saved = node.saved
+        if saved is None:
+            _used_twice(node)
+        for pair in node.kept:
+            if pair is not None and pair[0][0] != pair[1]:
+                _changed(node, pair[0][0], pair[1])
+        if self.create_graph:
+            mode.scope = node.scope
+        plan = node.plan
+        edges = node.edges
+        if self.wanted_nodes is not None:
+            edges = tuple(edge if self.leads(edge) else None for edge in edges)
+        if plan is None:
+            gradients = node.op.differentiate(node, g, self.create_graph)
+            for edge, gx in zip(edges, gradients, strict=True):
+                if edge is not None and gx is not None:
+                    self.arrive(edge, gx, node)
+        else:
+            if self.create_graph:
+                saved = _as_tensors(node)
+            listed = node.op.listed
+            for number, rule in plan.rules:
+                if edges[number] is None and not listed:
+                    continue
+                gx = rule(g, saved)
+                if listed:
+                    for edge, part in zip(edges, gx, strict=True):
+                        if edge is not None and part is not None:
+                            self.arrive(edge, part, node)
+                    continue
+                if gx is None:
+                    continue
+                if type(gx) is not _ndarray and isinstance(gx, np.generic):
+                    gx = np.asarray(gx)
+                self.arrive(edges[number], gx, node)
+        if not self.retain_graph and (node.kept or (plan is not None and plan.frees)):
+            node.saved = None
+
+
+def _as_tensors(node: Node) -> list[Any]:
+    """What a node saved, as Tensors in their places in the graph, for rules that are recorded.
+
+    They keep the storage of what was saved, so that a later write into it is seen again.
+    """
+    op: Primitive = node.op
+    values: list[Any] = []
+    keep = node.plan.keep
+    kept = node.kept or (None,) * len(keep)
+    for value, (kind, number), pair in zip(node.saved, keep, kept, strict=False):
+        storage = None if pair is None else pair[0]
+        if kind == "output":
+            if type(value) is tuple:
+                value = tuple(
+                    make(part, None, Output(node, i), True)
+                    if part.dtype.kind == "f"
+                    else make(part)
+                    for i, part in enumerate(value)
+                )
+            else:
+                value = make(value, storage, node, True)
+        elif kind == "value" and op.listed and number == 0:
+            value = tuple(
+                _at_edge(v, edge, None) for v, edge in zip(value, node.edges, strict=True)
+            )
+        elif kind == "value" and number < len(op.rules):
+            value = _at_edge(value, node.edges[number], storage)
+        values.append(value)
+    return values
+
+
+def _at_edge(value: Any, edge: Any, storage: Storage | None) -> Any:
+    """A kept input array as a Tensor whose gradient goes where the input's goes."""
+    if not isinstance(value, _ndarray):
+        return value
+    if edge is None:
+        return make(value, storage)
+    if isinstance(edge, Tensor):
+        if edge._array is value:
+            return edge
+        return identity(value, edge, storage)
+    return make(value, storage, edge, True)
+
+
+class _Identity:
+    """The operation y = x between two edges; see `identity`."""
+
+    name = "identity"
+    listed = False
+
+    @staticmethod
+    def differentiate(node: Node, g: Any, create_graph: bool) -> tuple[Any, ...]:
+        return (g,)
+
+
+def identity(array: Array, edge: Any, storage: Storage | None = None) -> Tensor:
+    """A Tensor on `array` with a node of its own, whose gradient goes on to `edge`."""
+    node = record(_Identity, None, (edge,), (), (), array, threads.mode)
+    return make(array, storage, node, True)
+
+
+# -- errors
+
+
+def _used_twice(node: Node) -> NoReturn:
+    where = f" (recorded in {node.scope})" if node.scope is not None else ""
+    raise RuntimeError(
+        f"backward: {node.op.name}{where} was differentiated before, and what it had kept was "
+        "freed (Trying to backward through the graph a second time). If a state is carried over "
+        "from an earlier step, cut the graph there with .detach(); if two backward passes over one "
+        "graph are meant, give the first retain_graph=True"
+    )
+
+
+def _changed(node: Node, now: int, then: int) -> NoReturn:
+    where = f" in {node.scope}" if node.scope is not None else ""
+    shapes = node.shape if node.shape and isinstance(node.shape[0], tuple) else tuple(node.shape)
+    raise RuntimeError(
+        f"backward: a value that {node.op.name}{where} (output of shape {shapes}) needs for its "
+        "gradient has been modified by an inplace operation since: expected version "
+        f"{then}, got {now}. Use the out-of-place form of the later operation, or .clone() first"
+    )

@@ -1,0 +1,229 @@
+"""Operations that move elements and compute nothing. Most give views, on the same memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd.primitive import primitive
+from ..autograd.view import Path
+from ..dtypes import Array
+from .elementwise import zeros_like, zeros_of
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the front. Raises IndexError outside [-ndim, ndim - 1]."""
+    reach = max(ndim, 1)
+    if not -reach <= dim < reach:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-reach}, {reach - 1}], "
+            f"but got {dim})"
+        )
+    return dim % reach
+
+
+# -- the same elements in another shape
+
+
+@primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
+def reshape(x: Array, shape: Sequence[int]) -> Array:
+    """y = x's elements, in row-major order, in another shape (one size may be -1).
+
+    A view if the strides allow it, else a copy;  gx = g in x's shape.
+    """
+    return x.reshape(tuple(shape))
+
+
+@primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
+def view(x: Array, shape: Sequence[int]) -> Array:
+    """As `reshape`, and always a view: raises RuntimeError where that needs a copy."""
+    y = x.reshape(tuple(shape))
+    if y.size and not np.may_share_memory(x, y):
+        raise ValueError(
+            f"view size {tuple(shape)} is not compatible with the tensor's strides; use .reshape()"
+        )
+    return y
+
+
+@primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
+def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
+    """y = x with the dimensions start_dim to end_dim made one."""
+    if x.ndim == 0:
+        return x.reshape(1)
+    start = wrap_dim(start_dim, x.ndim)
+    end = wrap_dim(end_dim, x.ndim)
+    if start > end:
+        raise ValueError(f"start_dim {start_dim} must not come after end_dim {end_dim}")
+    return x.reshape(*x.shape[:start], -1, *x.shape[end + 1 :])
+
+
+@primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
+def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
+    """y = x without its dimensions of size 1: all of them, or those in `dim`."""
+    if dim is None:
+        dims: set[int] = set(range(x.ndim))
+    else:
+        dims = {wrap_dim(d, x.ndim) for d in ((dim,) if isinstance(dim, int) else dim)}
+    return x.reshape([size for i, size in enumerate(x.shape) if size != 1 or i not in dims])
+
+
+@primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
+def unsqueeze(x: Array, dim: int) -> Array:
+    """y = x with a new dimension of size 1 at `dim`."""
+    return np.expand_dims(x, wrap_dim(dim, x.ndim + 1))
+
+
+# -- stretched
+
+
+@primitive(lambda g: g, promote=None, view=True)
+def expand(x: Array, size: Sequence[int]) -> Array:
+    """y = x broadcast to `size` (-1: as it is), without a copy;  gx = g summed over the rest."""
+    extra = len(size) - x.ndim
+    if extra < 0:
+        raise ValueError(f"expected at least {x.ndim} sizes, got {tuple(size)}")
+    full = [(x.shape[i - extra] if n == -1 and i >= extra else n) for i, n in enumerate(size)]
+    return np.broadcast_to(x, full)
+
+
+# -- dimensions in another order
+
+
+def _inverse(dims: Sequence[int]) -> tuple[int, ...]:
+    inverse = [0] * len(dims)
+    for position, dim in enumerate(dims):
+        inverse[dim] = position
+    return tuple(inverse)
+
+
+@primitive(lambda g, dims: permute(g, _inverse(dims)), promote=None, view=True)
+def permute(x: Array, dims: Sequence[int]) -> Array:
+    """y[i_dims[0], i_dims[1], ...] = x[i_0, i_1, ...];  gx = g in the inverse order."""
+    return x.transpose(tuple(dims))
+
+
+@primitive(lambda g, dim0, dim1: transpose(g, dim0, dim1), promote=None, view=True)
+def transpose(x: Array, dim0: int, dim1: int) -> Array:
+    """y = x with two dimensions exchanged;  gx = g with them exchanged back."""
+    if x.ndim == 0:
+        return x[...]
+    return x.swapaxes(wrap_dim(dim0, x.ndim), wrap_dim(dim1, x.ndim))
+
+
+@primitive(lambda g, dims: flip(g, dims), promote=None)
+def flip(x: Array, dims: int | Sequence[int]) -> Array:
+    """y = x with the order along `dims` reversed, as a copy;  gx = g reversed."""
+    return np.ascontiguousarray(np.flip(x, dims if isinstance(dims, int) else tuple(dims)))
+
+
+# -- joined and cut
+
+
+def _cat_rule(g: Any, shape_tensors: Any, dim: int) -> list[Any]:
+    sizes = [spec.shape[dim] for spec in shape_tensors]
+    return list(split(g, sizes, dim))
+
+
+@primitive(_cat_rule, listed=True)
+def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
+    """y = the tensors one after another along `dim`;  each gets its stretch of g."""
+    if not tensors:
+        raise ValueError("expected a non-empty list of Tensors")
+    return np.concatenate(tensors, axis=dim)
+
+
+@primitive(lambda g, dim: list(unbind(g, dim)), listed=True)
+def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
+    """y = the tensors, of one shape, along a new dimension `dim`;  each gets its slice of g."""
+    if not tensors:
+        raise ValueError("expected a non-empty list of Tensors")
+    return np.stack(tensors, axis=dim)
+
+
+def _filled(g: tuple[Any, ...]) -> list[Any]:
+    """The gradients of several outputs of one shape, with zeros for those that were not used."""
+    some = next(part for part in g if part is not None)
+    return [zeros_like(some) if part is None else part for part in g]
+
+
+@primitive(lambda g, dim: stack(_filled(g), dim), promote=None, view=True)
+def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
+    """y = the slices of x along `dim`, which goes away, as views;  gx = their gradients stacked."""
+    if x.ndim == 0:
+        raise IndexError("a 0-d tensor can't be taken apart")
+    moved = np.moveaxis(x, dim, 0)
+    return tuple(moved[i, ...] for i in range(moved.shape[0]))
+
+
+def _sizes(total: int, split_size: int | Sequence[int]) -> list[int]:
+    """The lengths into which `split` cuts a total."""
+    if not isinstance(split_size, int):
+        return list(split_size)
+    return [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
+
+
+def _split_rule(g: tuple[Any, ...], shape_x: Any, split_size: Any, dim: int) -> Any:
+    some = next(part for part in g if part is not None)
+    dim = wrap_dim(dim, len(shape_x.shape))
+    parts = []
+    for part, size in zip(g, _sizes(shape_x.shape[dim], split_size), strict=True):
+        shape = (*shape_x.shape[:dim], size, *shape_x.shape[dim + 1 :])
+        parts.append(zeros_of(some, shape) if part is None else part)
+    return cat(parts, dim)
+
+
+@primitive(_split_rule, promote=None, view=True)
+def split(x: Array, split_size: int | Sequence[int], dim: int = 0) -> tuple[Array, ...]:
+    """y = stretches of x along `dim`: of one size (the last may be less), or of the given sizes."""
+    total = x.shape[wrap_dim(dim, x.ndim)]
+    if isinstance(split_size, int) and split_size <= 0:
+        raise ValueError(f"expected a positive split_size, got {split_size}")
+    sizes = _sizes(total, split_size)
+    if sum(sizes) != total:
+        raise ValueError(f"expected sizes that sum to {total} along dim {dim}, got {sizes}")
+    moved = np.moveaxis(x, dim, 0)
+    parts = []
+    start = 0
+    for size in sizes:
+        parts.append(np.moveaxis(moved[start : start + size], 0, dim))
+        start += size
+    return tuple(parts)
+
+
+def chunk(x: Any, chunks: int, dim: int = 0) -> Any:
+    """At most `chunks` stretches of equal size along `dim` (the last may be less)."""
+    if chunks < 1:
+        raise RuntimeError(f"chunk: expected chunks > 0, got {chunks}")
+    total = x.shape[wrap_dim(dim, x.ndim)]
+    return split(x, max(1, -(-total // chunks)), dim)
+
+
+@primitive(lambda g: g, promote=None, view=True)
+def contiguous(x: Array) -> Array:
+    """y = x, copied into row-major order if it is not in it;  gx = g."""
+    return np.ascontiguousarray(x) if x.ndim else x
+
+
+@primitive(
+    lambda g, shape_value, path: copy_slices(g, zeros_of(g, shape_value.shape), path),
+    lambda g, path: take_view(g, path),
+    promote=None,
+)
+def copy_slices(base: Array, value: Array, path: Path) -> Array:
+    """y = base with `value` written at a view of it: the history of a write through a view.
+
+    g_base = g with zeros at the view;  g_value = g at the view.
+    """
+    y = path.copy(base)
+    path.replay(y)[...] = value
+    return y
+
+
+@primitive(
+    lambda g, shape_base, path: copy_slices(zeros_of(g, shape_base.shape), g, path), promote=None
+)
+def take_view(base: Array, path: Path) -> Array:
+    """y = a copy of the view that `path` leads to;  gx = g there, 0 elsewhere."""
+    return path.replay(path.copy(base))

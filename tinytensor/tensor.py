@@ -1,0 +1,336 @@
+"""Tensor: an array, its storage's version, its gradient, and the node that made it. No mathematics.
+
+Operations are bound onto the class by `tinytensor.ops`, the backward pass by
+`tinytensor.autograd`; `tensor.pyi` lists all of it for editors and type checkers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, printing
+from .dtypes import Array
+
+# A storage is shared by a tensor, its views and what `detach()` returns. It is a plain list because
+# one is made for every tensor and a list takes a fifth of the time of an object:
+#   storage[0], the version, counts the writes into the memory (a kept array is checked against it);
+#   storage[1], the generation, counts the changes of history (a view renews its node after one).
+Storage = list[int]
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple of ints that prints as torch's."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The number of elements: the product of the sizes."""
+        count = 1
+        for size in self:
+            count *= size
+        return count
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was made.
+
+    Made by `tinytensor.tensor` and its kin; `Tensor(data)` itself gives the default dtype.
+    """
+
+    # A leaf that wants a gradient has `_requires_grad` and no `_node`; any other tensor that wants
+    # one has the node that made it (or an `Output`, one of the several outputs of a node).
+    _array: Array
+    _storage: Storage
+    _node: Any
+    _requires_grad: bool
+    _grad: Tensor | None
+    _view: Any  # autograd.view.View, or None
+
+    __slots__ = (
+        "__dict__", "__weakref__", "_array", "_grad", "_node", "_requires_grad", "_storage",
+        "_view",
+    )  # fmt: skip
+
+    # NumPy must leave `array + tensor` to us instead of looping over the elements.
+    __array_priority__ = 1000
+
+    def __init__(self, data: Any = ()) -> None:
+        if isinstance(data, Tensor):
+            data = data._array
+        self._array = np.array(data, dtype=dtypes.get_default_dtype().numpy)
+        self._storage = [0, 0]
+        self._node = None
+        self._requires_grad = False
+        self._grad = None
+        self._view = None
+
+    # -- what it is
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its entry `dim`."""
+        if dim is None:
+            return Size(self._array.shape)
+        if not -max(self.ndim, 1) <= dim < max(self.ndim, 1):
+            raise IndexError(
+                f"size: expected dim in [{-max(self.ndim, 1)}, {max(self.ndim, 1) - 1}], got {dim}"
+            )
+        return self._array.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    def dim(self) -> int:
+        return self._array.ndim
+
+    def numel(self) -> int:
+        return self._array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """The bytes of one element."""
+        return self._array.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The steps between neighbours in memory, in elements."""
+        steps = tuple(step // self._array.itemsize for step in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return bool(self._array.flags.c_contiguous)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return dtypes.of_numpy(self._array.dtype)
+
+    def is_floating_point(self) -> bool:
+        return self._array.dtype.kind == "f"
+
+    # -- its place in the graph
+
+    @property
+    def requires_grad(self) -> bool:
+        self._renew()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Say whether `backward` leaves a gradient in this leaf's `.grad`."""
+        self._renew()
+        if self._node is not None and not requires_grad:
+            raise RuntimeError(
+                "requires_grad_: expected a leaf, got the result of "
+                f"{self._node.name}; use .detach() for a tensor outside the graph"
+            )
+        if requires_grad and self._array.dtype.kind != "f":
+            raise RuntimeError(
+                "requires_grad_: expected a floating-point tensor (only these have gradients), "
+                f"got {self.dtype}"
+            )
+        if self._node is None:
+            self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made it: made by the user, or outside the graph."""
+        self._renew()
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node of the graph that made it; None for a leaf."""
+        self._renew()
+        return self._node
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` summed here; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value._array.shape != self._array.shape or value._array.dtype != self._array.dtype:
+                raise RuntimeError(
+                    f"grad: expected shape {self._array.shape} and {self.dtype}, "
+                    f"got {value._array.shape} and {value.dtype}"
+                )
+        self._grad = value
+
+    @property
+    def _version(self) -> int:
+        return self._storage[0]
+
+    def _renew(self) -> None:
+        """Give a view whose base (or another view of it) was written to its present node."""
+        view = self._view
+        if view is not None and view.generation != self._storage[1]:
+            view.renew(self)
+
+    def detach(self) -> Tensor:
+        """The same memory outside the graph. Writes into it are seen: they count as a change."""
+        return make(self._array, self._storage)
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory outside the graph, whose writes are *not* counted (as in torch).
+
+        Changing a value this way between forward and backward gives a wrong gradient silently;
+        `with no_grad():` is the safe way. Assigning replaces the memory.
+        """
+        return make(self._array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        self._array = value._array
+
+    # -- leaving for Python and NumPy
+
+    def item(self) -> Any:
+        """The Python number of a one-element tensor."""
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"item: expected a tensor with 1 element, got {self._array.size} "
+                f"(shape {self._array.shape}); use .tolist()"
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self._array.tolist()
+
+    def numpy(self) -> Array:
+        """The array itself, on the same memory: what is written into it is unseen by the graph."""
+        if self.requires_grad:
+            raise RuntimeError(
+                "numpy: expected a tensor outside the graph, got one that requires grad; "
+                "use .detach().numpy()"
+            )
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.requires_grad:
+            raise RuntimeError(
+                "NumPy can't take a tensor that requires grad: its gradient would be lost; "
+                "use .detach().numpy()"
+            )
+        return np.array(self._array, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        if self._array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return self._array.shape[0]
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"bool: a tensor with {self._array.size} elements has no single truth value; "
+                "use .any() or .all()"
+            )
+        return bool(self._array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "iub":
+            raise TypeError(f"index: expected an integer tensor, got {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        if spec and self._array.ndim == 0:
+            return format(self.item(), spec)
+        return object.__format__(self, spec) if spec else repr(self)
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        self._renew()
+        own = self.dtype
+        return printing.format_tensor(
+            self._array,
+            dtype_suffix=None if own is dtypes.get_default_dtype() else repr(own),
+            requires_grad=self._requires_grad,
+            grad_fn=None if self._node is None else self._node.name,
+        )
+
+    # -- copies
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        self._renew()
+        if self._node is not None:
+            raise RuntimeError(
+                "deepcopy: expected a leaf, got the result of "
+                f"{self._node.name}; use .detach() or .clone()"
+            )
+        if id(self) in memo:
+            return memo[id(self)]  # type: ignore[no-any-return]
+        twin = make(self._array.copy(), requires_grad=self._requires_grad)
+        twin.__class__ = self.__class__
+        memo[id(self)] = twin
+        if self._grad is not None:
+            twin._grad = self._grad.__deepcopy__(memo)
+        return twin
+
+    def __reduce__(self) -> Any:
+        self._renew()
+        if self._node is not None:
+            raise RuntimeError(
+                f"pickle: expected a leaf, got the result of {self._node.name}; use .detach()"
+            )
+        return _rebuild, (type(self), np.ascontiguousarray(self._array), self._requires_grad)
+
+
+def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
+    tensor = make(array, requires_grad=requires_grad)
+    tensor.__class__ = cls
+    return tensor
+
+
+_new = object.__new__
+
+
+def make(
+    array: Array, storage: Storage | None = None, node: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor round an array that is already right. Every tensor is made here."""
+    self = _new(Tensor)
+    self._array = array
+    self._storage = [0, 0] if storage is None else storage
+    self._node = node
+    self._requires_grad = requires_grad
+    self._grad = None
+    self._view = None
+    return self
+
+
+METHODS: dict[str, Any] = {}  # what the rooms above have bound onto Tensor; the stub is made of it
+
+
+def bind(**methods: Any) -> None:
+    """Add methods to Tensor, each under its name."""
+    for name, method in methods.items():
+        METHODS[name] = method
+        setattr(Tensor, name, method)
