@@ -38,7 +38,10 @@ def backward(
         results = [(leaf, value) for leaf, value, _ in walk.found.values()]
     else:
         results = [(target, _gradient_at(walk, edge_of(target))) for target in targets]
-    threads.mode.run(_accumulate_all, results)
+    if create_graph:  # adding is recorded then, in the ordinary way
+        _accumulate_all(results)
+    else:
+        threads.mode.run(_accumulate_all, results)
 
 
 def _accumulate_all(results: list[tuple[Tensor, Any]]) -> None:

@@ -235,7 +235,9 @@ class Primitive:
         return tuple(values)
 
 
-_ALIASES = {"axis": "dim", "keepdims": "keepdim"}
+_ALIASES = {
+    "axis": "dim", "keepdims": "keepdim", "src": "source", "split_size_or_sections": "split_size",
+}  # fmt: skip
 
 PRIMITIVES: dict[str, Primitive] = {}
 
@@ -432,7 +434,7 @@ def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:
     shared = op.view and _shares(y, arrays[0])
     storage = values[0]._storage if shared else [0, 0]
     node = None
-    if wanted:
+    if wanted and y.dtype.kind == "f":
         plan = op.plan(wanted)
         saved, kept = plan.save(values, arrays, y, storage)
         node = record(op, plan, edges, saved, kept, y, mode)
