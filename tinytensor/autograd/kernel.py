@@ -30,6 +30,7 @@ class Kernel:
         It leaves `saved` and `arrays` intact and takes gradients that are None, read-only or
         strided; `needs` says for each input whether its gradient is wanted
     reference(*tensors, **static) -> tuple of Tensors, in primitives
+    outputs : what the outputs are called
     """
 
     listed = False
@@ -39,8 +40,10 @@ class Kernel:
         forward: Callable[..., Any],
         backward: Callable[..., Any],
         reference: Callable[..., Any],
+        outputs: tuple[str, ...],
     ) -> None:
         self.name = forward.__name__
+        self.outputs = outputs
         self.forward = forward
         self.backward = backward
         self.reference = reference
@@ -106,12 +109,12 @@ class Kernel:
 
 
 def kernel(
-    *, backward: Callable[..., Any], reference: Callable[..., Any]
+    *, backward: Callable[..., Any], reference: Callable[..., Any], outputs: tuple[str, ...]
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Declare a kernel; the function below the decorator is its forward. See `Kernel`."""
 
     def declare(forward: Callable[..., Any]) -> Kernel:
-        made = Kernel(forward, backward, reference)
+        made = Kernel(forward, backward, reference, outputs)
         functools.update_wrapper(made, forward)
         return made
 

@@ -6,7 +6,7 @@ import itertools
 import weakref
 from typing import Any
 
-from ..tensor import Size, Tensor
+from ..tensor import Size, Storage, Tensor
 
 next_number = itertools.count(1).__next__
 
@@ -36,7 +36,7 @@ class Node:
     plan: Any
     edges: tuple[Any, ...]
     saved: Any
-    kept: tuple[tuple[list[int], int], ...]
+    kept: tuple[tuple[Storage, int] | None, ...]
     shape: Any
     dtype: Any
     number: int

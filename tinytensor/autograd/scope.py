@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from .mode import threads
+
+next_number = itertools.count(1).__next__
 
 
 class Label:
@@ -46,14 +49,16 @@ class Scope:
 
     kind : "module", "layer", "direction", "step", or "scope" for a user's own
     name : Label of a module, or the layer's number, "forward"/"reverse", the time t, a user's text
-    Each call of a module opens a new scope, so the n-th scope of a label is its n-th call.
+    number : rises from scope to scope. Each call of a module opens a new one, so that of the scopes
+        of one label in a graph the n-th is the n-th call there
     """
 
-    __slots__ = ("kind", "name", "parent")
+    __slots__ = ("kind", "name", "number", "parent")
 
     def __init__(self, kind: str, name: Any) -> None:
         self.kind = kind
         self.name = name
+        self.number = next_number()
         self.parent: Scope | None = None
 
     def __enter__(self) -> Scope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,16 @@ def _pow_base(g: Any, a: Any, b: Any) -> Any:
     return where(b == 0, 0.0, g * (b * a ** (b - 1)))
 
 
-def _pow_exponent(g: Any, a: Any, y: Any) -> Any:
-    """g y log a, with 0 at a = 0 (torch's convention, for an exponent that is not negative)."""
+def _pow_exponent(g: Any, a: Any, b: Any, y: Any) -> Any:
+    """g y log a, with 0 at a = 0 for an exponent that is not negative (torch's convention)."""
     if isinstance(a, int | float):
-        return g * (y * _log_number(a))
-    return where(a == 0, 0.0, g * (y * log(where(a == 0, 1.0, a))))
+        slope = g * (y * _log_number(a))
+        return where(b >= 0, 0.0, slope) if a == 0 else slope
+    return where((a == 0) & (b >= 0), 0.0, g * (y * log(a)))
 
 
 def _log_number(a: float) -> float:
-    return float(np.log(a)) if a > 0 else 0.0 if a == 0 else float("nan")
+    return math.log(a) if a > 0 else -math.inf if a == 0 else math.nan
 
 
 @primitive(_pow_base, _pow_exponent)
@@ -79,8 +81,10 @@ def abs(x: Array) -> Array:
 
 @primitive(lambda g: zeros_like(g))
 def sign(x: Array) -> Array:
-    """y = -1, 0 or 1 as x is;  gx = 0."""
-    return np.sign(x)
+    """y = -1, 0 or 1 as x is (0 for what is not a number);  gx = 0."""
+    if x.dtype.kind == "b":
+        return x.copy()
+    return (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
 
 
 @primitive(lambda g, x: g * (2 * x))
@@ -189,7 +193,7 @@ def logsigmoid(x: Array) -> Array:
 )
 def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     """y = x held between min_val and max_val;  gx = g strictly between them, else 0."""
-    return np.clip(x, min_val, max_val)
+    return np.minimum(np.maximum(x, x.dtype.type(min_val)), x.dtype.type(max_val))
 
 
 # -- choosing
@@ -245,7 +249,10 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 @primitive(
-    lambda g, mask: where(mask, 0.0, g), None, lambda g, mask: where(mask, g, 0.0), fixed=(1,)
+    lambda g, mask: where(mask, 0.0, g),
+    None,
+    lambda g, mask, shape_value: cast(where(mask, g, 0.0), shape_value.dtype),
+    fixed=(0, 1, 2),
 )
 def masked_fill(x: Array, mask: Array, value: Array) -> Array:
     """y = value (a number or 0-d tensor) where the mask holds, else x;  gx = g outside the mask."""
@@ -255,7 +262,7 @@ def masked_fill(x: Array, mask: Array, value: Array) -> Array:
         raise ValueError(
             f"the value must be a number or 0-d tensor, got {np.ndim(value)} dimensions"
         )
-    return np.where(mask, np.asarray(value, x.dtype), x)
+    return np.where(mask, np.asarray(value).astype(x.dtype), x)
 
 
 # -- comparing: no gradient

@@ -41,6 +41,8 @@ def _rows(x: Any) -> Any:
 
 
 def _check_same_type(a: Array, b: Array) -> None:
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+        raise TypeError("matmul: expected two tensors, got a number; use * to scale")
     if np.result_type(a) != np.result_type(b):
         raise ValueError(f"expected both to have the same dtype, got {a.dtype} and {b.dtype}")
 

@@ -19,7 +19,8 @@ from .create import check_device
 def _sizes(function: Callable[..., Any]) -> Callable[..., Any]:
     """A method that takes its sizes or dimensions as torch does: x.view(2, 3) or x.view((2, 3))."""
 
-    def method(self: Tensor, *sizes: Any) -> Tensor:
+    def method(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
+        sizes += tuple(named.values())
         if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
             sizes = tuple(sizes[0])
         return function(self, tuple(int(n) for n in sizes))

@@ -181,7 +181,7 @@ def split(x: Array, split_size: int | Sequence[int], dim: int = 0) -> tuple[Arra
     if isinstance(split_size, int) and split_size <= 0:
         raise ValueError(f"expected a positive split_size, got {split_size}")
     sizes = _sizes(total, split_size)
-    if sum(sizes) != total:
+    if sum(sizes) != total or min(sizes) < 0:
         raise ValueError(f"expected sizes that sum to {total} along dim {dim}, got {sizes}")
     moved = np.moveaxis(x, dim, 0)
     parts = []

@@ -1,0 +1,203 @@
+"""`graph`: the backward graph of a tensor as a picture."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import graphviz
+
+from ..tensor import Tensor
+from . import dot
+from .engine import LayoutError, lay_out
+from .extract import extract
+from .listing import to_listing
+from .structure import Graph
+
+# A bitmap of more nodes takes gigabytes of memory, and nobody can read it.
+BITMAP_LIMIT = 500
+
+_BITMAPS = ("png", "jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp")
+
+
+# graphviz carries no types, so its class is Any to the type checker.
+class Drawing(graphviz.Digraph):  # type: ignore[misc]
+    """A `graphviz.Digraph` that finds a layout engine, and that a notebook shows even without one.
+
+    .source is the DOT text, .render("graph.svg") writes a file, .pipe("svg") gives its content.
+    """
+
+    def __init__(self, *args: Any, graph: Graph | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.graph = graph
+
+    def copy(self) -> Drawing:
+        """An independent copy, to be changed."""
+        twin: Drawing = super().copy()
+        twin.graph = self.graph
+        return twin
+
+    def pipe(
+        self,
+        format: str | None = None,
+        renderer: str | None = None,
+        formatter: str | None = None,
+        neato_no_op: bool | int | None = None,
+        quiet: bool = True,
+        *,
+        engine: str | None = None,
+        encoding: str | None = None,
+    ) -> Any:
+        """The picture as bytes, or as text when an encoding is given.
+
+        format : "svg" (the default), "png", ...; pdf and ps need a system `dot`
+        Raises LayoutError if there is no engine or it fails, ValueError for a bitmap of more than
+        500 nodes. The other arguments are those of `graphviz.Digraph.pipe`.
+        """
+        chosen = format or self.format
+        self._check_size(chosen)
+        picture = lay_out(
+            self.source,
+            chosen,
+            engine or self.engine,
+            renderer=renderer or self.renderer,
+            formatter=formatter or self.formatter,
+            neato_no_op=neato_no_op,
+            quiet=quiet,
+        )
+        return picture if encoding is None else picture.decode(encoding)
+
+    def _check_size(self, format: str) -> None:
+        count = 0 if self.graph is None else len(self.graph.nodes)
+        if format.lower() in _BITMAPS and count > BITMAP_LIMIT:
+            raise ValueError(
+                f"render: expected at most {BITMAP_LIMIT} nodes for {format}, got {count:,}; "
+                'render to "svg", or draw fewer time steps'
+            )
+
+    def render(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        view: bool = False,
+        cleanup: bool = True,
+        format: str | None = None,
+        renderer: str | None = None,
+        formatter: str | None = None,
+        neato_no_op: bool | int | None = None,
+        quiet: bool = True,
+        quiet_view: bool = False,
+        *,
+        outfile: str | os.PathLike[str] | None = None,
+        engine: str | None = None,
+    ) -> str:
+        """Write the picture into a file and return its path.
+
+        filename : with the suffix of a format ("graph.svg") it names the file; else the format is
+            added to it ("graph" gives graph.svg)
+        outfile : the file itself, whose suffix says the format unless `format` does
+        cleanup : False also saves the DOT text beside it, with the suffix .gv
+        The file is written whole or not at all. Raises as `pipe`. The other arguments are those of
+        `graphviz.Digraph.render`.
+        """
+        path, chosen = self._target(filename, directory, outfile, format)
+        picture = self.pipe(chosen, renderer, formatter, neato_no_op, quiet, engine=engine)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cleanup:
+            _write_whole(path.with_suffix(".gv"), self.source.encode())
+        _write_whole(path, picture)
+        if view or quiet_view:
+            self._view(str(path), format=chosen, quiet=quiet_view)
+        return str(path)
+
+    def _target(
+        self,
+        filename: str | os.PathLike[str] | None,
+        directory: str | os.PathLike[str] | None,
+        outfile: str | os.PathLike[str] | None,
+        format: str | None,
+    ) -> tuple[Path, str]:
+        """The file to write and its format."""
+        given = outfile if outfile is not None else filename
+        path = Path(self.filename).with_suffix("") if given is None else Path(given)
+        suffix = path.suffix[1:].lower()
+        chosen = format or (suffix if suffix in graphviz.FORMATS else self.format)
+        if outfile is None and suffix != chosen.lower():
+            path = path.with_name(f"{path.name}.{chosen}")
+        folder = self.directory if directory is None else directory
+        return Path(folder) / path, chosen
+
+    def _repr_mimebundle_(
+        self,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """For notebooks: the picture as SVG, or as text with the reason where that can't be."""
+        try:
+            bundle: dict[str, Any] = super()._repr_mimebundle_(include, exclude)
+        except (LayoutError, ValueError) as error:
+            bundle = {"text/plain": f"{self._listing()}\n\nNo picture: {error}"}
+        return bundle
+
+    def _listing(self) -> str:
+        return self.source if self.graph is None else to_listing(self.graph)
+
+    def __repr__(self) -> str:
+        if self.graph is None:
+            return "<Drawing>"
+        return f"<Drawing: {len(self.graph.nodes):,} nodes, {len(self.graph.edges):,} edges>"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever finds half of it: beside its place, then moved there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def graph(
+    outputs: Any,
+    *,
+    inputs: Mapping[str, Tensor] | None = None,
+    show_saved: bool = False,
+    show_shapes: bool = True,
+    direction: str = "TB",
+    max_nodes: int = 2000,
+    title: str | None = None,
+) -> Drawing:
+    """The backward pass of some tensors as a picture: which operations the gradient goes through.
+
+    It is read from the graph that was recorded; no model is run. Arrows show the way of the
+    gradient, from the outputs to parameters and inputs. Nested frames are modules, layers,
+    directions and time steps; a parameter is drawn once, outside of the steps that use it. A
+    kernel, such as the fused LSTM, is one node; record under `tinytensor.unrolled()` to see every
+    gate.
+
+    outputs : a Tensor, or Tensors in nested tuples, lists and dicts, named by their places and keys
+    inputs : names for leaf tensors that are no parameters: {"x": x}. One that requires no grad is
+        drawn beside the operations that keep it for their gradient
+    show_saved : also draw what each operation keeps for its gradient (freed by `backward()` unless
+        it was told to retain the graph)
+    show_shapes : write the shapes of the values
+    direction : where the arrows lead: "TB" down, "BT" up, "LR" right, "RL" left (so that the time
+        steps of a sequence stand from left to right)
+    max_nodes : the most nodes to be drawn
+    title : a first line above the picture
+    Returns a `Drawing`, a `graphviz.Digraph`. The same model gives the same DOT text.
+    Raises ValueError if no output requires grad or there are more than `max_nodes` nodes.
+
+    >>> import tinytensor as tt
+    >>> x = tt.tensor([1.0, 2.0], requires_grad=True)
+    >>> tt.viz.graph((x * x).sum(), inputs={"x": x})
+    <Drawing: 4 nodes, 4 edges>
+    """
+    structure = extract(outputs, inputs=inputs, show_saved=show_saved, max_nodes=max_nodes)
+    lines = dot.body_lines(structure, show_shapes=show_shapes, direction=direction, title=title)
+    return Drawing(body=lines, filename="backward_graph.gv", format="svg", graph=structure)

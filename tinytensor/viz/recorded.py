@@ -1,0 +1,112 @@
+"""What a node of the engine says about itself: its values, its inputs' names, what it keeps."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autograd.kernel import Kernel
+from ..autograd.node import Node
+from ..autograd.primitive import Primitive
+from ..dtypes import Array
+from .structure import Phase, Value
+
+Place = tuple[Any, ...]  # where in nested tuples and dicts: numbers, keys, names of fields
+
+
+def phase_of(node: Node) -> Phase:
+    """Whether a forward pass recorded it or, with `create_graph=True`, a backward pass."""
+    return "backward" if node.phase == "backward" else "forward"
+
+
+def values_of(node: Node) -> tuple[Value, ...]:
+    """The outputs of a node."""
+    if not isinstance(node.dtype, tuple):
+        return (Value("", tuple(node.shape), str(node.dtype)),)
+    return tuple(
+        Value(output_name(node, index), tuple(shape), str(dtype))
+        for index, (shape, dtype) in enumerate(zip(node.shape, node.dtype, strict=True))
+    )
+
+
+def output_name(node: Node, index: int) -> str:
+    """What the operation calls one of its outputs; its number if it has no names for them."""
+    names = getattr(node.op, "outputs", ())
+    return str(names[index]) if index < len(names) else f"[{index}]"
+
+
+def operand_name(node: Node, index: int) -> str:
+    """What the operation calls one of its inputs."""
+    op = node.op
+    if isinstance(op, Primitive):
+        return f"{op.names[0]}[{index}]" if op.listed else op.names[index]
+    if isinstance(op, Kernel):
+        names = _positional_names(op)
+        if index < len(names) and not names[index].startswith("*"):
+            return names[index]
+        if names and names[-1].startswith("*"):
+            return f"{names[-1][1:]}[{index - len(names) + 1}]"
+    return ""
+
+
+@functools.cache
+def _positional_names(op: Kernel) -> list[str]:
+    """The arguments that a kernel takes by position; the last may stand for many: "*weights"."""
+    names = []
+    for parameter in inspect.signature(op.forward).parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            names.append(parameter.name)
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            names.append(f"*{parameter.name}")
+    return names
+
+
+def kept_storages(node: Node) -> Iterator[list[int]]:
+    """The storages of the tensors that a node keeps, also once it let go of their arrays."""
+    return (pair[0] for pair in node.kept if pair is not None)
+
+
+def was_freed(node: Node) -> bool:
+    """Whether a node kept arrays until a backward pass freed them."""
+    return node.saved is None and next(kept_storages(node), None) is not None
+
+
+def keeps_something(node: Node) -> bool:
+    """Whether a node keeps any array, or did until it was freed."""
+    return was_freed(node) or next(saved_of(node), None) is not None
+
+
+def saved_of(node: Node) -> Iterator[tuple[str, Place, Array]]:
+    """The arrays that a node keeps: name, place within it, array. Nothing if they were freed."""
+    if node.saved is None:
+        return
+    if isinstance(node.op, Kernel):
+        inputs, own, _ = node.saved
+        for (index, *place), array in _arrays_in(inputs):
+            yield operand_name(node, index), tuple(place), array
+        for inside, array in _arrays_in(own):
+            yield "saved", inside, array
+    elif isinstance(node.op, Primitive):
+        for (kind, number), value in zip(node.plan.keep, node.saved, strict=True):
+            name = "y" if kind == "output" else node.op.names[number]
+            for inside, array in _arrays_in(value):
+                yield name, inside, array
+
+
+def _arrays_in(value: Any) -> Iterator[tuple[Place, Array]]:
+    """The arrays in nested tuples, lists and dicts, each with its place."""
+    stack: list[tuple[Place, Any]] = [((), value)]
+    while stack:
+        place, part = stack.pop()
+        if isinstance(part, np.ndarray):
+            yield place, part
+        elif isinstance(part, Mapping):
+            stack.extend(reversed([((*place, key), part[key]) for key in part]))
+        elif isinstance(part, tuple | list):
+            fields = getattr(part, "_fields", range(len(part)))
+            inner = [((*place, key), x) for key, x in zip(fields, part, strict=True)]
+            stack.extend(reversed(inner))
