@@ -11,7 +11,7 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 # One thing at a time, also under -j: two installs into one environment would meet.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test long lint types stubs setup clean
+.PHONY: help demo test long lint types golden stubs setup clean
 
 help:
 	@echo "make demo    learn to highlight Python; writes into out/ (short: make demo STEPS=20)"
@@ -19,6 +19,7 @@ help:
 	@echo "make long    only the tests that take minutes"
 	@echo "make lint    ruff alone"
 	@echo "make types   mypy alone"
+	@echo "make golden  write the golden drawings and the notebooks' outputs anew; look at the diff"
 	@echo "make stubs   write tinytensor/tensor.pyi anew, after a change to the operations"
 	@echo "make setup   make .venv for the tests; the others do what they need of it"
 	@echo "make clean   remove .venv, caches and out/"
@@ -27,6 +28,9 @@ help:
 demo: $(VENV)/demo.stamp
 	$(PY) examples/highlight.py $(if $(STEPS),--steps $(STEPS)) $(ARGS)
 
+# Two tests at a time, each on one thread: thread pools that share cores wait for each other.
+test: export OPENBLAS_NUM_THREADS = 1
+test: export OMP_NUM_THREADS = 1
 test: lint types
 	$(PY) -m pytest -n 2 --cov $(ARGS)
 
@@ -38,6 +42,9 @@ lint: $(VENV)/test.stamp
 
 types: $(VENV)/test.stamp
 	$(PY) -m mypy
+
+golden: $(VENV)/test.stamp
+	TINYTENSOR_OVERWRITE_GOLDEN=1 $(PY) -m pytest -q tests/viz tests/examples/test_notebooks.py
 
 stubs: $(VENV)/test.stamp
 	$(PY) -m tinytensor._stubs
