@@ -20,7 +20,7 @@ from .tensor import METHODS, Tensor
 
 _HEADER = """\
 # Written by `python -m tinytensor._stubs` (`make stubs`): do not edit.
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from . import dtypes

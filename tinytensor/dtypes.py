@@ -79,8 +79,6 @@ def numpy_dtype(d: Any) -> np.dtype[Any]:
     """The NumPy type of a dtype as users may write it: ours, NumPy's, or Python's."""
     if isinstance(d, dtype):
         return d.numpy
-    if d is float:
-        return _default.numpy if _default is float64 else np.dtype(np.float64)
     kind = BY_NUMPY.get(np.dtype(d))
     if kind is None:
         raise TypeError(

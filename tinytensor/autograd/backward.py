@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor, bind, make
 from .accumulate import accumulate
-from .mode import threads
+from .mode import enable_grad, threads
 from .node import Output, edge_of, node_of, watch
 from .walk import Walk
 
@@ -38,8 +38,9 @@ def backward(
         results = [(leaf, value) for leaf, value, _ in walk.found.values()]
     else:
         results = [(target, _gradient_at(walk, edge_of(target))) for target in targets]
-    if create_graph:  # adding is recorded then, in the ordinary way
-        _accumulate_all(results)
+    if create_graph:  # adding is recorded then
+        with enable_grad():
+            _accumulate_all(results)
     else:
         threads.mode.run(_accumulate_all, results)
 
@@ -160,7 +161,7 @@ def _starting_gradients(
     if gradients is None:
         given: list[Any] = [None] * len(roots)
     else:
-        given = [gradients] if isinstance(gradients, Tensor) else list(gradients)
+        given = list(gradients) if isinstance(gradients, tuple | list) else [gradients]
     if len(given) != len(roots):
         raise RuntimeError(
             f"{name}: expected one gradient for each of {len(roots)} tensors, got {len(given)}"
@@ -181,6 +182,10 @@ def _starting_gradients(
                     "gradient="
                 )
             g = make(np.ones_like(root._array))
+        elif not isinstance(g, Tensor):
+            raise TypeError(
+                f"{name}: expected the gradient to be a Tensor or None, got {type(g).__name__}"
+            )
         elif g._array.shape != root._array.shape:
             raise RuntimeError(
                 f"{name}: expected a gradient of shape {tuple(root._array.shape)}, "

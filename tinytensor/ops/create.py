@@ -72,13 +72,13 @@ def from_numpy(array: Array) -> Tensor:
 def _as_array(data: Any, dtype: Any) -> Array:
     if isinstance(data, Tensor):
         data = data._array
-    elif isinstance(data, list | tuple) and _holds_tensors(data):
+    typed = isinstance(data, np.ndarray | np.generic)
+    if isinstance(data, list | tuple) and _holds_tensors(data):
         data = _unwrapped(data)
-    if isinstance(data, np.ndarray | np.generic):
-        array = np.asarray(data)
-    else:
-        array = np.asarray(data)
-        if array.dtype.kind == "f":
+        typed = True
+    array = np.asarray(data)
+    if not typed:
+        if array.dtype.kind == "f" and dtype is None:
             array = array.astype(dtypes.get_default_dtype().numpy)
         elif array.dtype.kind == "O" or array.dtype.kind in "US":
             raise TypeError(f"tensor: expected numbers in lists of equal lengths, got {data!r:.60}")
@@ -101,26 +101,44 @@ def _holds_tensors(data: Any) -> bool:
 
 def _unwrapped(data: Any) -> Any:
     if isinstance(data, Tensor):
-        return data.tolist()
+        return data._array
     return [_unwrapped(item) for item in data] if isinstance(data, list | tuple) else data
 
 
 # -- filled
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Zeros in the given shape."""
-    return _finished(np.zeros(_shape(size), _kind(dtype)), requires_grad, device)
+    return _finished(np.zeros(_shape(sizes or (size,)), _kind(dtype)), requires_grad, device)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones in the given shape."""
-    return _finished(np.ones(_shape(size), _kind(dtype)), requires_grad, device)
+    return _finished(np.ones(_shape(sizes or (size,)), _kind(dtype)), requires_grad, device)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Memory in the given shape, with whatever it holds."""
-    return _finished(np.empty(_shape(size), _kind(dtype)), requires_grad, device)
+    return _finished(np.empty(_shape(sizes or (size,)), _kind(dtype)), requires_grad, device)
 
 
 def full(
@@ -225,26 +243,28 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 def rand(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: random.Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    array = _source(generator).uniform(_shape(size), dtype=_kind(dtype))
+    array = _source(generator).uniform(_shape(sizes or (size,)), dtype=_kind(dtype))
     return _finished(array, requires_grad, device)
 
 
 def randn(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     generator: random.Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1."""
-    array = _source(generator).normal(_shape(size), dtype=_kind(dtype))
+    array = _source(generator).normal(_shape(sizes or (size,)), dtype=_kind(dtype))
     return _finished(array, requires_grad, device)
 
 

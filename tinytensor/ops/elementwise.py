@@ -185,7 +185,7 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
 @primitive(lambda g, x: g * sigmoid(-x), promote="float")
 def logsigmoid(x: Array) -> Array:
     """y = ln σ(x) = min(x, 0) - ln(1 + e^-|x|);  gx = g σ(-x)."""
-    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+    return np.asarray(np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), order="C")
 
 
 @primitive(
@@ -262,7 +262,7 @@ def masked_fill(x: Array, mask: Array, value: Array) -> Array:
         raise ValueError(
             f"the value must be a number or 0-d tensor, got {np.ndim(value)} dimensions"
         )
-    return np.where(mask, np.asarray(value).astype(x.dtype), x)
+    return np.asarray(np.where(mask, np.asarray(value).astype(x.dtype), x), order="C")
 
 
 # -- comparing: no gradient

@@ -74,7 +74,7 @@ def index_gradient(g: Any, spec: Any, key: Any) -> Any:
 @primitive(lambda g, shape_x, key: index_gradient(g, shape_x, key), promote=None, view=True)
 def getitem(x: Array, key: tuple[Any, ...]) -> Array:
     """y = x[key] for a key of `normal_key`: a view for ints and slices, a copy for tensors."""
-    return x[key]
+    return x[key] if is_basic(key) else np.asarray(x[key], order="C")
 
 
 @primitive(lambda g, key: getitem(g, key), promote=None)

@@ -40,6 +40,15 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _t(self: Tensor) -> Tensor:
+    """The transpose of a matrix; a tensor of fewer dimensions as it is."""
+    if self.ndim > 2:
+        raise RuntimeError(
+            f"t: expected a tensor of at most 2 dimensions, got {self.ndim}; use .mT"
+        )
+    return shape.permute(self, tuple(range(self.ndim))[::-1])
+
+
 # -- comparing and iterating
 
 
@@ -81,7 +90,8 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     if not isinstance(value, Tensor):
         value = make(_constant(value, self))
     if index.is_basic(key):
-        _copy_(index.getitem(self, key), value)
+        region = index.getitem(self, key)
+        _copy_(region, _without_leading_ones(value, region.ndim))
         return
     if any(isinstance(part, int) for part in key):
         before, key = index.without_ints(key)
@@ -89,6 +99,14 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     mode = threads.mode
     check_writable(self, mode, "setitem")
     write(self, index.index_put(self, value.to(self.dtype), key), mode, "setitem")
+
+
+def _without_leading_ones(value: Tensor, ndim: int) -> Tensor:
+    """A value to be assigned may have more dimensions than its place, if these are of size 1."""
+    extra = value.ndim - ndim
+    if extra > 0 and all(size == 1 for size in value._array.shape[:extra]):
+        return value.reshape(value._array.shape[extra:])
+    return value
 
 
 def _constant(value: Any, like: Tensor) -> Any:
@@ -110,10 +128,6 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
     if not isinstance(source, Tensor):
         source = make(_constant(source, self))
     check_writable(self, mode, "copy_")
-    if source._array.ndim > self._array.ndim:
-        extra = source._array.ndim - self._array.ndim
-        if all(size == 1 for size in source._array.shape[:extra]):
-            source = source.reshape(source._array.shape[extra:])
     return write(self, e.copy(self, source.to(self.dtype)), mode, "copy_")
 
 
@@ -177,7 +191,7 @@ def _to(
     for arg in args:
         if isinstance(arg, Tensor):
             dtype = arg.dtype
-        elif isinstance(arg, dtypes.dtype):
+        elif isinstance(arg, dtypes.dtype) or arg in (float, int, bool):
             dtype = arg
         elif isinstance(arg, str):
             device = arg
@@ -251,7 +265,7 @@ def _bind_all() -> None:
         reduce.sum, reduce.mean, reduce.amax, reduce.amin, reduce.argmax, reduce.argmin,
         reduce.any, reduce.all, reduce.softmax, reduce.log_softmax, reduce.logsumexp,
         shape.flatten, shape.squeeze, shape.unsqueeze, shape.transpose, shape.unbind, shape.split,
-        shape.chunk, shape.contiguous, index.gather, index.scatter_add, linalg.matmul,
+        shape.chunk, index.gather, index.scatter_add, linalg.matmul,
     )  # fmt: skip
     bind(**{function.__name__: function for function in plain})
     written = (
@@ -267,7 +281,8 @@ def _bind_all() -> None:
         flip=_sizes(shape.flip),
         expand_as=lambda self, other: shape.expand(self, other.shape),
         view_as=lambda self, other: shape.view(self, other.shape),
-        t=lambda self: shape.transpose(self, 0, 1) if self.ndim == 2 else self,
+        t=_t,
+        contiguous=lambda self: self if self.is_contiguous() else e.clone(self),
         T=property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1])),
         mT=property(lambda self: shape.transpose(self, -1, -2)),
         max=max,

@@ -110,7 +110,7 @@ def softmax(x: Array, dim: int) -> Array:
     """y = e^x / Σ e^x along `dim`;  gx = y (g - Σ g y)."""
     axes = _float_axes(x, dim)
     shifted = np.exp(x - _finite_max(x, axes))
-    return shifted / shifted.sum(axis=axes, keepdims=True)
+    return np.asarray(shifted / shifted.sum(axis=axes, keepdims=True), order="C")
 
 
 @primitive(lambda g, y, dim: g - exp(y) * sum(g, dim, True), promote=None)
@@ -118,7 +118,8 @@ def log_softmax(x: Array, dim: int) -> Array:
     """y = x - ln Σ e^x along `dim`;  gx = g - e^y Σ g."""
     axes = _float_axes(x, dim)
     shifted = x - _finite_max(x, axes)
-    return shifted - np.log(np.exp(shifted).sum(axis=axes, keepdims=True))
+    y = shifted - np.log(np.exp(shifted).sum(axis=axes, keepdims=True))
+    return np.asarray(y, order="C")
 
 
 def _float_axes(x: Array, dim: int) -> tuple[int, ...]:

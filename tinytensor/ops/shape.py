@@ -47,16 +47,21 @@ def view(x: Array, shape: Sequence[int]) -> Array:
     return y
 
 
-@primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
-def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
-    """y = x with the dimensions start_dim to end_dim made one."""
-    if x.ndim == 0:
-        return x.reshape(1)
-    start = wrap_dim(start_dim, x.ndim)
-    end = wrap_dim(end_dim, x.ndim)
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The tensor with its dimensions start_dim to end_dim made one; itself if there is but one."""
+    if input.ndim == 0:
+        return reshape(input, (1,))
+    start = wrap_dim(start_dim, input.ndim)
+    end = wrap_dim(end_dim, input.ndim)
     if start > end:
-        raise ValueError(f"start_dim {start_dim} must not come after end_dim {end_dim}")
-    return x.reshape(*x.shape[:start], -1, *x.shape[end + 1 :])
+        raise RuntimeError(f"flatten: start_dim {start_dim} must not come after end_dim {end_dim}")
+    if start == end:
+        return input
+    sizes = input.shape
+    count = 1
+    for size in sizes[start : end + 1]:
+        count *= size
+    return reshape(input, (*sizes[:start], count, *sizes[end + 1 :]))
 
 
 @primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
@@ -85,6 +90,8 @@ def expand(x: Array, size: Sequence[int]) -> Array:
     if extra < 0:
         raise ValueError(f"expected at least {x.ndim} sizes, got {tuple(size)}")
     full = [(x.shape[i - extra] if n == -1 and i >= extra else n) for i, n in enumerate(size)]
+    if tuple(full) == x.shape:
+        return x[...]
     return np.broadcast_to(x, full)
 
 
@@ -131,7 +138,7 @@ def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
     """y = the tensors one after another along `dim`;  each gets its stretch of g."""
     if not tensors:
         raise ValueError("expected a non-empty list of Tensors")
-    return np.concatenate(tensors, axis=dim)
+    return np.asarray(np.concatenate(tensors, axis=dim), order="C")
 
 
 @primitive(lambda g, dim: list(unbind(g, dim)), listed=True)
@@ -139,7 +146,7 @@ def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
     """y = the tensors, of one shape, along a new dimension `dim`;  each gets its slice of g."""
     if not tensors:
         raise ValueError("expected a non-empty list of Tensors")
-    return np.stack(tensors, axis=dim)
+    return np.asarray(np.stack(tensors, axis=dim), order="C")
 
 
 def _filled(g: tuple[Any, ...]) -> list[Any]:
@@ -198,12 +205,6 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> Any:
         raise RuntimeError(f"chunk: expected chunks > 0, got {chunks}")
     total = x.shape[wrap_dim(dim, x.ndim)]
     return split(x, max(1, -(-total // chunks)), dim)
-
-
-@primitive(lambda g: g, promote=None, view=True)
-def contiguous(x: Array) -> Array:
-    """y = x, copied into row-major order if it is not in it;  gx = g."""
-    return np.ascontiguousarray(x) if x.ndim else x
 
 
 @primitive(

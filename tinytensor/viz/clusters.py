@@ -85,7 +85,7 @@ class Clusters:
         )
 
     def _calls(self) -> dict[int, int]:
-        """For the id of a scope which call of its module it is, where several stand side by side."""
+        """For the id of a scope which call of its module it is, where several are side by side."""
         beside: dict[tuple[int, int], dict[int, None]] = {}
         for scope in sorted(self.scopes, key=lambda scope: scope.number):
             if isinstance(scope.name, Label):

@@ -1,0 +1,119 @@
+"""Activations agree with torch: values, gradients, second order, printed form; in place as well."""
+
+import numpy as np
+import pytest
+
+import tinytensor as tt
+from tinytensor import nn
+
+from .peer import assert_agree, assert_same, both, torch
+
+# No element lies on a kink (0, ±1, ±0.5, 2).
+X = np.random.default_rng(0).permutation(np.linspace(-3.03, 3.07, 24)).reshape(2, 3, 4)
+
+MODULES = {
+    "ReLU": [{}, {"inplace": True}],
+    "SiLU": [{}, {"inplace": True}],
+    "LeakyReLU": [{}, {"negative_slope": 0.2}, {"inplace": True}],
+    "ELU": [{}, {"alpha": 0.7}, {"inplace": True}],
+    "Hardtanh": [{}, {"min_val": -0.5, "max_val": 2.0}, {"inplace": True}],
+    "Tanh": [{}],
+    "Sigmoid": [{}],
+    "LogSigmoid": [{}],
+    "Softplus": [{}, {"beta": 2.0, "threshold": 3.0}],
+    "Softmax": [{"dim": 1}, {"dim": -1}],
+    "LogSoftmax": [{"dim": 1}, {"dim": -1}],
+}
+CASES = [
+    pytest.param(name, options, id=f"{name}-{'-'.join(options) or 'plain'}-{number}")
+    for name, choices in MODULES.items()
+    for number, options in enumerate(choices)
+]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_an_activation_module_is_torchs(name, options) -> None:
+    def use(lib, x):
+        # x * 1: in place, a leaf must not be written to.
+        return getattr(lib.nn, name)(**options)(x * 1)
+
+    assert_agree(use, X)
+    assert repr(getattr(nn, name)(**options)) == repr(getattr(torch.nn, name)(**options))
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_an_activation_keeps_float32(name, options) -> None:
+    ours, theirs = both(X.astype(np.float32))
+    result = getattr(nn, name)(**options)(ours)
+    # torch's own float32 forms round differently by a few units in the last place.
+    assert_same(result, getattr(torch.nn, name)(**options)(theirs), rtol=3e-6, atol=1e-7)
+    assert (result._array is ours._array) == bool(options.get("inplace"))
+
+
+FUNCTIONS = [
+    ("relu", ()),
+    ("leaky_relu", (0.1,)),
+    ("elu", (1.3,)),
+    ("silu", ()),
+    ("hardtanh", (-0.5, 1.5)),
+    ("softplus", (1.5, 2.0)),
+    ("logsigmoid", ()),
+    ("tanh", ()),
+    ("sigmoid", ()),
+    ("softmax", (2,)),
+    ("log_softmax", (0,)),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), FUNCTIONS)
+def test_an_activation_function_takes_torchs_arguments_in_order(name, arguments) -> None:
+    assert_agree(lambda lib, x: getattr(lib.nn.functional, name)(x, *arguments), X)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "silu", "hardtanh"])
+def test_writing_in_place_is_counted(name: str) -> None:
+    x = tt.rand(3)
+    assert getattr(nn.functional, name)(x, inplace=True) is x
+    assert x._version == 1
+    leaf = tt.rand(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="in-place"):
+        getattr(nn.functional, name)(leaf, inplace=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("softmax", "Softmax"), ("log_softmax", "LogSoftmax")]
+)
+@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
+def test_softmax_guesses_the_dimension_as_torch_does_and_warns(name, module, ndim) -> None:
+    ours, theirs = both(np.random.default_rng(1).standard_normal((2, 3, 2, 3)[:ndim]))
+    results = []
+    for lib, x in ((tt, ours), (torch, theirs)):
+        warning = f"Implicit dimension choice for {name}"
+        with pytest.warns(UserWarning, match=warning) as caught:
+            results.append(getattr(lib.nn.functional, name)(x))
+        assert caught[0].filename == __file__
+        with pytest.warns(UserWarning, match=warning):
+            results.append(getattr(lib.nn, module)()(x))
+    for ours, theirs in zip(results[:2], results[2:], strict=True):
+        assert_same(ours, theirs)
+
+
+def test_softmax_computes_in_the_dtype_that_is_asked_for() -> None:
+    ours, theirs = both(X.astype(np.float32))
+    for name in ("softmax", "log_softmax"):
+        result = getattr(nn.functional, name)(ours, dim=1, dtype=tt.float64)
+        expected = getattr(torch.nn.functional, name)(theirs, dim=1, dtype=torch.float64)
+        assert_same(result, expected)
+
+
+def test_hardtanh_refuses_bounds_in_the_wrong_order() -> None:
+    with pytest.raises(ValueError, match="min_val"):
+        nn.functional.hardtanh(tt.zeros(1), 2.0, 1.0)
+    with pytest.raises(ValueError, match=r"min_val < max_val, got 2\.0 and 1\.0"):
+        nn.Hardtanh(2.0, 1.0)
+
+
+def test_hardtanh_takes_the_old_names_with_a_warning() -> None:
+    with pytest.warns(FutureWarning, match="min_val"):
+        module = nn.Hardtanh(min_value=-2.0, max_value=2.0)
+    assert repr(module) == "Hardtanh(min_val=-2.0, max_val=2.0)"

@@ -1,0 +1,172 @@
+"""Activations as modules, to stand in a Sequential; the formulas are at the operations."""
+
+from __future__ import annotations
+
+import warnings
+
+from ..tensor import Tensor
+from . import functional as F
+from .module import Module
+
+
+class _InPlace(Module):
+    """An activation that may overwrite its input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def _in_repr(self, *parts: str) -> str:
+        return ", ".join((*parts, "inplace=True") if self.inplace else parts)
+
+    def extra_repr(self) -> str:
+        return self._in_repr()
+
+
+class ReLU(_InPlace):
+    """y = max(x, 0)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.relu(input, self.inplace)
+
+
+class SiLU(_InPlace):
+    """y = x σ(x)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.silu(input, self.inplace)
+
+
+class LeakyReLU(_InPlace):
+    """y = x where x > 0, else negative_slope · x."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr(f"negative_slope={self.negative_slope}")
+
+
+class ELU(_InPlace):
+    """y = x where x > 0, else α (e^x - 1)."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr(f"alpha={self.alpha}")
+
+
+class Hardtanh(_InPlace):
+    """y = x held between min_val and max_val. Raises ValueError unless min_val < max_val."""
+
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        super().__init__(inplace)
+        if min_value is not None or max_value is not None:
+            warnings.warn(
+                "min_value and max_value are old names; use min_val and max_val",
+                FutureWarning,
+                stacklevel=2,
+            )
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        if self.max_val <= self.min_val:
+            raise ValueError(
+                f"Hardtanh: expected min_val < max_val, got {self.min_val} and {self.max_val}"
+            )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr(f"min_val={self.min_val}", f"max_val={self.max_val}")
+
+
+class Tanh(Module):
+    """y = tanh x."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.tanh(input)
+
+
+class Sigmoid(Module):
+    """y = 1 / (1 + e^-x)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.sigmoid(input)
+
+
+class LogSigmoid(Module):
+    """y = ln σ(x)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.logsigmoid(input)
+
+
+class Softplus(Module):
+    """y = ln(1 + e^(βx)) / β, and x itself where βx > threshold."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Softmax(Module):
+    """y = e^x / Σ e^x along `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.softmax(input, self.dim, _stacklevel=5)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """y = x - ln Σ e^x along `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.log_softmax(input, self.dim, _stacklevel=5)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

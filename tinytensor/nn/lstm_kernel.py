@@ -1,0 +1,320 @@
+"""The LSTM over a whole sequence, all layers and directions, as one hand-written node.
+
+The rows of the gates are reordered from torch's i f g o to o i f g: the three sigmoids stand
+together for the forward pass, and the three gates that act through the cell for the backward pass.
+The sigmoid is taken as σ(z) = (1 + tanh(z / 2)) / 2 with the half folded into the weights (exact,
+as it is a power of two), so that one tanh serves all four gates.
+
+Forward, at each step, from z = W_ih x_t + W_hh h_{t-1} + b  (the first product is made for all t at
+once, before the loop):
+
+    o, i, f = σ(z)    g = tanh(z)
+    c_t = f c_{t-1} + i g
+    h_t = o tanh(c_t)
+
+Backward, with dh_t the gradient that enters at output t plus W_hhᵀ dz_{t+1}, and dc_t that of c_t
+(δ marks what a step adds to it):
+
+    δc_t = dh_t · o (1 - tanh² c_t)          K_c = o (1 - tanh² c_t)
+    dz_o = dh_t · K_o                        K_o = tanh(c_t) o (1 - o)
+    dz_i = dc_t · K_i                        K_i = g i (1 - i)
+    dz_f = dc_t · K_f                        K_f = c_{t-1} f (1 - f)
+    dz_g = dc_t · K_g                        K_g = i (1 - g²)
+    dc_{t-1} = dc_t · f
+
+The K depend on no gradient, so they are computed for a block of steps at a time, into the memory
+where dz will stand. The weight gradients are sums over t of outer products; they are left to one
+large matrix product each, after the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autograd.kernel import kernel
+from ..dtypes import Array
+from .scan import layers_and_directions, lstm_cell
+
+_BLOCK_BYTES = 1 << 18  # how much of dz is prepared at a time: about what a core's cache holds
+
+
+class Saved(NamedTuple):
+    """What one scan (a layer in a direction) leaves, in order of time whatever the direction.
+
+    gates : (T, N, 4H), the activated o, i, f, g
+    c : (T, N, H)
+    c_before : (T, N, H), the cell that step t started from
+    tanh_c : (T, N, H)
+    h : (T, N, H), a part of the layer's outputs
+    h0 : (N, H)
+    """
+
+    gates: Array
+    c: Array
+    c_before: Array
+    tanh_c: Array
+    h: Array
+    h0: Array
+
+
+def _reordered(weight: Array) -> Array:
+    """Rows from i f g o to o i f g."""
+    i, f, g, o = weight.reshape(4, -1, *weight.shape[1:])
+    return np.concatenate((o, i, f, g))
+
+
+def _restored(gradient: Array) -> Array:
+    """Rows from o i f g back to i f g o."""
+    o, i, f, g = gradient.reshape(4, -1, *gradient.shape[1:])
+    return np.concatenate((i, f, g, o))
+
+
+def _halved(rows: Array) -> Array:
+    """The rows of the sigmoids, the first three quarters, halved."""
+    rows[: len(rows) // 4 * 3] *= 0.5
+    return rows
+
+
+def _flat(array: Array) -> Array:
+    """(T, N, features) as the matrix (T · N, features); no copy."""
+    return array.reshape(-1, array.shape[2])
+
+
+def _gate(array: Array, number: int) -> Array:
+    """One of the four gates of (..., 4H)."""
+    size = array.shape[-1] // 4
+    return array[..., number * size : (number + 1) * size]
+
+
+def _scan_forward(
+    x: Array, h0: Array, c0: Array, weights: tuple[Array, ...], reverse: bool, h_out: Array
+) -> Saved:
+    """One direction of one layer. x (T, N, I), h0 and c0 (N, H); writes the outputs into h_out."""
+    steps, batch, size = h_out.shape
+    w_ih, w_hh = (_halved(_reordered(w)) for w in weights[:2])
+    gates = np.matmul(_flat(x), w_ih.T).reshape(steps, batch, 4 * size)
+    if len(weights) == 4:
+        gates += _halved(_reordered(weights[2] + weights[3]))
+    cells = np.empty((steps + 1, batch, size), x.dtype)
+    # The cell before the first step stands before c[0], or in a reverse scan after c[T - 1].
+    c, c_before = (cells[:-1], cells[1:]) if reverse else (cells[1:], cells[:-1])
+    cells[-1 if reverse else 0] = c0
+    tanh_c = np.empty_like(c)
+    w_state = np.ascontiguousarray(w_hh.T)
+    from_state = np.empty((batch, 4 * size), x.dtype)
+    product = np.empty((batch, size), x.dtype)
+    # From tanh to all four gates: y scale + shift. Whole blocks of memory are quicker than the
+    # three sigmoids alone.
+    scale, shift = np.empty_like(from_state), np.empty_like(from_state)
+    scale[:, : 3 * size] = shift[:, : 3 * size] = 0.5
+    scale[:, 3 * size :] = 1.0
+    shift[:, 3 * size :] = 0.0
+    o, i, f, g = (_gate(gates, k) for k in range(4))
+    walk = zip(gates, o, i, f, g, c_before, c, tanh_c, h_out, strict=True)
+    h = h0
+    for z, o_t, i_t, f_t, g_t, c_old, c_t, tanh_t, h_t in (
+        reversed(list(walk)) if reverse else walk
+    ):
+        np.matmul(h, w_state, out=from_state)
+        z += from_state
+        np.tanh(z, out=z)
+        z *= scale
+        z += shift
+        np.multiply(f_t, c_old, out=c_t)
+        np.multiply(i_t, g_t, out=product)
+        c_t += product
+        np.tanh(c_t, out=tanh_t)
+        np.multiply(o_t, tanh_t, out=h_t)
+        h = h_t
+    return Saved(gates, c, c_before, tanh_c, h_out, h0)
+
+
+def _coefficients(saved: Saved, block: slice, k_z: Array, k_c: Array) -> None:
+    """Write K_o, K_i, K_f, K_g of a block of steps into k_z (where dz will stand), K_c into k_c."""
+    gates = saved.gates[block]
+    tanh_c = saved.tanh_c[block]
+    o, i, _, g = (_gate(gates, k) for k in range(4))
+    k_o, k_i, k_f, k_g = (_gate(k_z, k) for k in range(4))
+    np.subtract(1, gates, out=k_z)
+    k_z *= gates  # s (1 - s) for the sigmoids
+    k_o *= tanh_c
+    k_i *= g
+    k_f *= saved.c_before[block]
+    np.multiply(g, g, out=k_g)
+    np.subtract(1, k_g, out=k_g)
+    k_g *= i
+    np.multiply(tanh_c, tanh_c, out=k_c)
+    np.subtract(1, k_c, out=k_c)
+    k_c *= o
+
+
+def _scan_backward(
+    saved: Saved, w_hh: Array, dy: Array, dh: Array, dc: Array, reverse: bool
+) -> tuple[Array, Array, Array]:
+    """The gradients of one scan: (dz (T, N, 4H), dh0, dc0).
+
+    dy (T, N, H) enters at the outputs, dh and dc (N, H) at the last state; these two are consumed.
+    """
+    steps, batch, size = saved.h.shape
+    w_back = _reordered(w_hh)
+    dz = np.empty_like(saved.gates)
+    per_block = max(1, _BLOCK_BYTES // max(1, dz[0].nbytes))
+    k_c = np.empty((min(per_block, steps), batch, size), dz.dtype)
+    product = np.empty((batch, size), dz.dtype)
+    forget = _gate(saved.gates, 2)
+    starts = range(0, steps, per_block)
+    for start in starts if reverse else reversed(starts):
+        block = slice(start, min(start + per_block, steps))
+        dz_block = dz[block]
+        k_block = k_c[: len(dz_block)]
+        _coefficients(saved, block, dz_block, k_block)
+        dz_o = _gate(dz_block, 0)
+        dz_ifg = dz_block[:, :, size:].reshape(-1, batch, 3, size)
+        walk = list(zip(dy[block], dz_block, dz_o, dz_ifg, k_block, forget[block], strict=True))
+        for dy_t, dz_t, dz_o_t, dz_ifg_t, k_t, f_t in walk if reverse else reversed(walk):
+            dh += dy_t
+            np.multiply(dh, k_t, out=product)
+            dc += product
+            dz_o_t *= dh
+            dz_ifg_t *= dc[:, None]
+            dc *= f_t
+            np.matmul(dz_t, w_back, out=dh)
+    return dz, dh, dc
+
+
+def _recurrent_gradient(dz: Array, saved: Saved, reverse: bool) -> Array:
+    """Σ_t dz_tᵀ h_{t-1}: (4H, H)."""
+    first, later, earlier = dz[0], dz[1:], saved.h[:-1]
+    if reverse:
+        first, later, earlier = dz[-1], dz[:-1], saved.h[1:]
+    gradient = np.matmul(first.T, saved.h0)
+    if len(later):
+        gradient += np.matmul(_flat(later).T, _flat(earlier))
+    return gradient
+
+
+def _reference(
+    x: Any,
+    h0: Any,
+    c0: Any,
+    mask: Any,
+    *weights: Any,
+    layers: int,
+    directions: int,
+) -> tuple[Any, ...]:
+    scans = layers * directions
+    each = len(weights) // scans
+    grouped = [tuple(weights[k * each : (k + 1) * each]) for k in range(scans)]
+    output, states = layers_and_directions(
+        lstm_cell, x, (h0, c0), grouped, layers, directions, mask
+    )
+    return (output, *states)
+
+
+def _backward(
+    gradients: tuple[Array | None, ...],
+    saved: tuple[Any, ...],
+    arrays: tuple[Any, ...],
+    needs: tuple[bool, ...],
+    layers: int,
+    directions: int,
+) -> list[Array | None]:
+    _, h0, c0, mask, *weights = arrays
+    scans, inputs, outputs = saved
+    each = len(weights) // len(scans)
+    size = h0.shape[2]
+    g_output, g_h, g_c = gradients
+    results: list[Array | None] = [None] * len(arrays)
+    g_h0 = np.empty_like(h0)
+    g_c0 = np.empty_like(c0)
+    g_mask = np.empty_like(mask) if needs[3] else None
+    dy = np.zeros_like(outputs[-1]) if g_output is None else g_output
+    for layer in reversed(range(layers)):
+        dx: Array | None = None
+        flat_x = _flat(inputs[layer])
+        for direction in range(directions):
+            number = layer * directions + direction
+            scan = scans[number]
+            reverse = direction == 1
+            own = slice(direction * size, (direction + 1) * size)
+            w_ih, w_hh = weights[number * each : number * each + 2]
+            dh = np.zeros_like(scan.h0) if g_h is None else np.array(g_h[number], order="C")
+            dc = np.zeros_like(scan.h0) if g_c is None else np.array(g_c[number], order="C")
+            dz, g_h0[number], g_c0[number] = _scan_backward(
+                scan, w_hh, dy[:, :, own], dh, dc, reverse
+            )
+            flat_dz = _flat(dz)
+            at = 4 + number * each
+            if needs[at]:
+                results[at] = _restored(np.matmul(flat_dz.T, flat_x))
+            if needs[at + 1]:
+                results[at + 1] = _restored(_recurrent_gradient(dz, scan, reverse))
+            if each == 4 and (needs[at + 2] or needs[at + 3]):
+                results[at + 2] = results[at + 3] = _restored(flat_dz.sum(axis=0))
+            if layer > 0 or needs[0]:
+                part = np.matmul(flat_dz, _reordered(w_ih)).reshape(inputs[layer].shape)
+                dx = part if dx is None else np.add(dx, part, out=dx)
+        if layer == 0:
+            results[0] = dx
+        elif dx is not None:
+            dy = dx if mask is None else dx * mask[layer - 1]
+            if g_mask is not None:
+                g_mask[layer - 1] = dx * outputs[layer - 1]
+    results[1] = g_h0
+    results[2] = g_c0
+    results[3] = g_mask
+    return results
+
+
+@kernel(backward=_backward, reference=_reference, outputs=("output", "h_n", "c_n"))
+def lstm(
+    x: Array,
+    h0: Array,
+    c0: Array,
+    mask: Array | None,
+    *weights: Array,
+    layers: int,
+    directions: int,
+) -> tuple[tuple[Array, ...], Any]:
+    """All layers and directions of an LSTM.
+
+    x : (T, N, I)
+    h0, c0 : (layers · directions, N, H)
+    mask : (layers - 1, T, N, directions · H) or None, factors between the layers
+    weights : W_ih, W_hh and, unless there are none, b_ih, b_hh of each scan
+    Outputs (T, N, directions · H), h_n and c_n shaped as h0.
+    """
+    steps, batch, _ = x.shape
+    size = h0.shape[2]
+    each = len(weights) // (layers * directions)
+    scans: list[Saved] = []
+    inputs: list[Array] = []
+    outputs: list[Array] = []
+    h_n = np.empty_like(h0)
+    c_n = np.empty_like(c0)
+    layer_input = x
+    for layer in range(layers):
+        h_out = np.empty((steps, batch, directions * size), x.dtype)
+        for direction in range(directions):
+            number = layer * directions + direction
+            scan = _scan_forward(
+                layer_input,
+                h0[number],
+                c0[number],
+                weights[number * each : (number + 1) * each],
+                direction == 1,
+                h_out[:, :, direction * size : (direction + 1) * size],
+            )
+            last = 0 if direction == 1 else -1
+            h_n[number] = scan.h[last]
+            c_n[number] = scan.c[last]
+            scans.append(scan)
+        inputs.append(layer_input)
+        outputs.append(h_out)
+        layer_input = h_out
+        if mask is not None and layer < layers - 1:
+            layer_input = h_out * mask[layer]
+    # A copy: what is kept must not change when a user writes into the output.
+    return (outputs[-1].copy(), h_n, c_n), (scans, inputs, outputs)
