@@ -87,7 +87,6 @@ from .ops.elementwise import (
     mul,
     ne,
     neg,
-    pow,
     relu,
     sigmoid,
     sign,
@@ -100,7 +99,7 @@ from .ops.elementwise import (
 from .ops.index import gather, scatter_add
 from .ops.linalg import matmul
 from .ops.linalg import matmul as mm
-from .ops.methods import add, max, min, sub
+from .ops.methods import add, max, min, pow, sub
 from .ops.reduce import (
     all,
     amax,

@@ -469,7 +469,7 @@ def _float_dtype(op: str, dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def _count(op: str, shape: Shape) -> int:
-    sizes = (shape,) if isinstance(shape, int | np.integer) else shape
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else shape
     count = 1
     for size in sizes:
         count *= _index(op, "size", size)

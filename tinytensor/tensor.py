@@ -62,7 +62,8 @@ class Tensor:
     def __init__(self, data: Any = ()) -> None:
         if isinstance(data, Tensor):
             data = data._array
-        self._array = np.array(data, dtype=dtypes.get_default_dtype().numpy)
+        with np.errstate(all="ignore"):
+            self._array = np.array(data, dtype=dtypes.get_default_dtype().numpy)
         self._storage = [0, 0]
         self._node = None
         self._requires_grad = False

@@ -41,7 +41,7 @@ def _repeats(index: Any) -> bool:
     """Whether an index may name an element twice: only arrays of integers can."""
     parts = index if type(index) is tuple else (index,)
     return any(
-        isinstance(part, np.ndarray | list) and np.asarray(part).dtype != bool for part in parts
+        isinstance(part, (np.ndarray, list)) and np.asarray(part).dtype != bool for part in parts
     )
 
 

@@ -161,7 +161,7 @@ def _starting_gradients(
     if gradients is None:
         given: list[Any] = [None] * len(roots)
     else:
-        given = list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+        given = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]
     if len(given) != len(roots):
         raise RuntimeError(
             f"{name}: expected one gradient for each of {len(roots)} tensors, got {len(given)}"

@@ -219,7 +219,7 @@ class _Twins:
 
     def of(self, value: Any, name: str) -> tuple[Any, Any]:
         """An input as the two modules get it: (torch's, ours), each on memory of its own."""
-        if isinstance(value, tuple | list):
+        if isinstance(value, (tuple, list)):
             pairs = [self.of(part, f"{name}[{i}]") for i, part in enumerate(value)]
             kind = list if isinstance(value, list) else tuple
             return kind(pair[0] for pair in pairs), kind(pair[1] for pair in pairs)
@@ -227,7 +227,7 @@ class _Twins:
             array = value
             if array.dtype.kind == "f" and self.float_dtype is not None:
                 array = array.astype(self.float_dtype)
-        elif isinstance(value, Tensor | self.torch.Tensor):
+        elif isinstance(value, (Tensor, self.torch.Tensor)):
             array = _as_array(value)
         else:
             return value, value
@@ -270,7 +270,7 @@ class _Outputs:
 def _named_tensors(structure: Any, name: str, kind: type) -> Iterator[tuple[str, Any]]:
     if isinstance(structure, kind):
         yield name, structure
-    elif isinstance(structure, tuple | list):
+    elif isinstance(structure, (tuple, list)):
         for i, part in enumerate(structure):
             yield from _named_tensors(part, f"{name}[{i}]", kind)
 

@@ -170,7 +170,7 @@ def _second_order(
 
 
 def _as_tuple(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, tuple | list | Iterator) else (values,)
+    return tuple(values) if isinstance(values, (tuple, list, Iterator)) else (values,)
 
 
 def _requires_grad(value: Any) -> bool:
@@ -261,7 +261,7 @@ def _flat_outputs(found: Any) -> list[Tensor]:
     """The Tensors in nested tuples and lists, in order."""
     if isinstance(found, Tensor):
         return [found]
-    if not isinstance(found, tuple | list):
+    if not isinstance(found, (tuple, list)):
         raise TypeError(
             f"gradcheck: expected func to return Tensors, in tuples or lists, got "
             f"{type(found).__name__}"

@@ -485,7 +485,7 @@ def _unwrapped(
     found = False
     if op.listed:
         first = args[0]
-        if isinstance(first, Tensor) or not isinstance(first, list | tuple):
+        if isinstance(first, Tensor) or not isinstance(first, (list, tuple)):
             raise TypeError(f"{op.name}: expected a list of tensors, got {type(first).__name__}")
         parts = tuple(first)
         found = not parts or any(isinstance(part, Tensor) for part in parts)
@@ -516,7 +516,7 @@ def _check_operand(op: Primitive, value: Any, mode: Mode) -> Any:
     """An argument in a tensor's place that may be no Tensor: a number, in a rule also an array."""
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
         return value.item()  # np.float64 is a float to Python but would decide the type
-    if isinstance(value, Tensor | float | int):
+    if isinstance(value, (Tensor, float, int)):
         return value
     if isinstance(value, _ndarray) and mode.inside_rule:
         return value

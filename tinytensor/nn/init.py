@@ -32,7 +32,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "relu":
         return math.sqrt(2.0)
     if nonlinearity == "leaky_relu":
-        if isinstance(param, bool) or not isinstance(param, int | float | None):
+        if isinstance(param, bool) or not isinstance(param, (int, float, type(None))):
             raise ValueError(f"calculate_gain: expected a number as negative slope, got {param!r}")
         slope = 0.01 if param is None else param
         return math.sqrt(2.0 / (1 + slope**2))

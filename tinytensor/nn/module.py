@@ -557,7 +557,7 @@ def _wanted_dtype(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dtypes.dtype
             kind = arg
         elif isinstance(arg, str):
             check_device(arg)
-        elif not isinstance(arg, bool | None):
+        elif not isinstance(arg, (bool, type(None))):
             raise TypeError(f"to: expected a dtype, a device or a tensor, got {arg!r}")
     if kind is not None and not kind.is_floating_point:
         raise TypeError(

@@ -100,7 +100,7 @@ class LSTMCell(Module):
         return (h, c) if batched else (squeeze(h, 0), squeeze(c, 0))
 
     def _checked(self, hx: Any, input: Tensor) -> Any:
-        if not isinstance(hx, tuple | list) or len(hx) != 2:
+        if not isinstance(hx, (tuple, list)) or len(hx) != 2:
             raise TypeError(f"LSTMCell: expected hx to be a pair (h, c), got {type(hx).__name__}")
         expected = (*input._array.shape[:-1], self.hidden_size)
         for name, part in zip("hc", hx, strict=True):
@@ -257,7 +257,7 @@ class LSTM(Module):
         if hx is None:
             zeros = np.zeros((scans, batch, self.hidden_size), kind)
             return make(zeros), make(zeros)
-        if not isinstance(hx, tuple | list) or len(hx) != 2:
+        if not isinstance(hx, (tuple, list)) or len(hx) != 2:
             raise TypeError(f"LSTM: expected hx to be a pair (h_0, c_0), got {type(hx).__name__}")
         middle = (batch,) if batched else ()
         expected = (scans, *middle, self.hidden_size)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, random
-from ..autograd.mode import threads
 from ..dtypes import Array
 from ..tensor import Tensor, make
+
+_silent = np.errstate(all="ignore")  # as torch: 1e300 in float32 is inf without a word
 
 
 def check_device(device: Any) -> None:
@@ -25,7 +26,7 @@ def _kind(dtype: Any) -> np.dtype[Any]:
 
 def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes as torch takes them: `zeros(2, 3)` or `zeros((2, 3))`."""
-    if len(size) == 1 and isinstance(size[0], tuple | list):
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
     sizes = tuple(map(operator.index, size))
     if any(n < 0 for n in sizes):
@@ -42,6 +43,7 @@ def _finished(array: Array, requires_grad: bool, device: Any) -> Tensor:
 # -- from data
 
 
+@_silent
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -49,16 +51,17 @@ def tensor(
 
     Python floats take the default dtype and Python ints int64; an array keeps its own.
     """
-    array = threads.mode.run(_as_array, data, dtype)
+    array = _as_array(data, dtype)
     return _finished(np.array(array, order="C"), requires_grad, device)
 
 
+@_silent
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, without a copy where it is one, or an array, of that type already."""
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
-    return make(threads.mode.run(_as_array, data, dtype))
+    return make(_as_array(data, dtype))
 
 
 def from_numpy(array: Array) -> Tensor:
@@ -72,8 +75,8 @@ def from_numpy(array: Array) -> Tensor:
 def _as_array(data: Any, dtype: Any) -> Array:
     if isinstance(data, Tensor):
         data = data._array
-    typed = isinstance(data, np.ndarray | np.generic)
-    if isinstance(data, list | tuple) and _holds_tensors(data):
+    typed = isinstance(data, (np.ndarray, np.generic))
+    if isinstance(data, (list, tuple)) and _holds_tensors(data):
         data = _unwrapped(data)
         typed = True
     array = np.asarray(data)
@@ -94,7 +97,7 @@ def _as_array(data: Any, dtype: Any) -> Array:
 
 def _holds_tensors(data: Any) -> bool:
     return any(
-        isinstance(item, Tensor) or (isinstance(item, list | tuple) and _holds_tensors(item))
+        isinstance(item, Tensor) or (isinstance(item, (list, tuple)) and _holds_tensors(item))
         for item in data
     )
 
@@ -102,7 +105,7 @@ def _holds_tensors(data: Any) -> bool:
 def _unwrapped(data: Any) -> Any:
     if isinstance(data, Tensor):
         return data._array
-    return [_unwrapped(item) for item in data] if isinstance(data, list | tuple) else data
+    return [_unwrapped(item) for item in data] if isinstance(data, (list, tuple)) else data
 
 
 # -- filled
@@ -116,7 +119,9 @@ def zeros(
     requires_grad: bool = False,
 ) -> Tensor:
     """Zeros in the given shape."""
-    return _finished(np.zeros(_shape(sizes or (size,)), _kind(dtype)), requires_grad, device)
+    return _finished(
+        np.zeros(_shape(sizes if size is None else (size,)), _kind(dtype)), requires_grad, device
+    )
 
 
 def ones(
@@ -127,7 +132,9 @@ def ones(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones in the given shape."""
-    return _finished(np.ones(_shape(sizes or (size,)), _kind(dtype)), requires_grad, device)
+    return _finished(
+        np.ones(_shape(sizes if size is None else (size,)), _kind(dtype)), requires_grad, device
+    )
 
 
 def empty(
@@ -138,9 +145,12 @@ def empty(
     requires_grad: bool = False,
 ) -> Tensor:
     """Memory in the given shape, with whatever it holds."""
-    return _finished(np.empty(_shape(sizes or (size,)), _kind(dtype)), requires_grad, device)
+    return _finished(
+        np.empty(_shape(sizes if size is None else (size,)), _kind(dtype)), requires_grad, device
+    )
 
 
+@_silent
 def full(
     size: Any,
     fill_value: Any,
@@ -152,7 +162,7 @@ def full(
     """`fill_value` in the given shape, in its own type unless one is given."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     kind = dtypes.number_dtype(value) if dtype is None else dtypes.numpy_dtype(dtype)
-    array = threads.mode.run(np.full, _shape((size,)), value, kind)
+    array = np.full(_shape((size,)), value, kind)
     return _finished(array, requires_grad, device)
 
 
@@ -169,6 +179,7 @@ def eye(
     return _finished(np.eye(n, m, dtype=_kind(dtype)), requires_grad, device)
 
 
+@_silent
 def arange(
     start: Any = 0,
     end: Any = None,
@@ -190,6 +201,7 @@ def arange(
     return _finished(numbers.astype(kind), requires_grad, device)
 
 
+@_silent
 def linspace(
     start: float,
     end: float,
@@ -242,6 +254,7 @@ def set_rng_state(new_state: Tensor) -> None:
     random.default_generator.set_state(new_state._array)
 
 
+@_silent
 def rand(
     *sizes: Any,
     size: Any = None,
@@ -251,10 +264,13 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    array = _source(generator).uniform(_shape(sizes or (size,)), dtype=_kind(dtype))
+    array = _source(generator).uniform(
+        _shape(sizes if size is None else (size,)), dtype=_kind(dtype)
+    )
     return _finished(array, requires_grad, device)
 
 
+@_silent
 def randn(
     *sizes: Any,
     size: Any = None,
@@ -264,7 +280,9 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1."""
-    array = _source(generator).normal(_shape(sizes or (size,)), dtype=_kind(dtype))
+    array = _source(generator).normal(
+        _shape(sizes if size is None else (size,)), dtype=_kind(dtype)
+    )
     return _finished(array, requires_grad, device)
 
 
@@ -305,6 +323,7 @@ def bernoulli(input: Tensor, *, generator: random.Generator | None = None) -> Te
     return make(drawn.astype(input._array.dtype))
 
 
+@_silent
 def normal(
     mean: Any,
     std: Any = 1.0,

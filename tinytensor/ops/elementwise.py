@@ -43,19 +43,21 @@ def div(a: Array, b: Array) -> Array:
 @primitive(lambda g: -g)
 def neg(x: Array) -> Array:
     """y = -x;  gx = -g."""
+    if x.dtype == np.bool_:
+        raise ValueError("a bool tensor has no negative; use ~ for the logical not")
     return np.negative(x)
 
 
 def _pow_base(g: Any, a: Any, b: Any) -> Any:
     """g b a^(b - 1), with 0 where b = 0 (so that 0^0 has slope 0)."""
-    if isinstance(b, int | float):
+    if isinstance(b, (int, float)):
         return g * (b * a ** (b - 1)) if b != 0 else zeros_like(g)
     return where(b == 0, 0.0, g * (b * a ** (b - 1)))
 
 
 def _pow_exponent(g: Any, a: Any, b: Any, y: Any) -> Any:
     """g y log a, with 0 at a = 0 for an exponent that is not negative (torch's convention)."""
-    if isinstance(a, int | float):
+    if isinstance(a, (int, float)):
         slope = g * (y * _log_number(a))
         return where(b >= 0, 0.0, slope) if a == 0 else slope
     return where((a == 0) & (b >= 0), 0.0, g * (y * log(a)))
@@ -68,8 +70,11 @@ def _log_number(a: float) -> float:
 @primitive(_pow_base, _pow_exponent)
 def pow(a: Array, b: Array) -> Array:
     """y = a^b;  ga = g b a^(b-1),  gb = g y log a."""
-    if isinstance(b, int | np.integer) and b < 0 and np.result_type(a).kind in "iu":
-        raise ValueError("integers to negative integer powers are not allowed")
+    if np.result_type(a, b).kind != "f" and np.any(np.less(b, 0)):
+        if isinstance(b, int):
+            raise ValueError("integers to negative integer powers are not allowed")
+        ones_alternate = np.where(np.equal(a, -1), 1 - 2 * (b % 2), np.equal(a, 1))
+        return np.where(b < 0, ones_alternate, np.power(a, np.maximum(b, 0)))
     return np.power(a, b)
 
 
@@ -89,8 +94,8 @@ def sign(x: Array) -> Array:
 
 @primitive(lambda g, x: g * (2 * x))
 def square(x: Array) -> Array:
-    """y = x²;  gx = 2 g x."""
-    return np.square(x)
+    """y = x²;  gx = 2 g x. The square of a bool is an int64."""
+    return np.square(x.astype(np.int64) if x.dtype == np.bool_ else x)
 
 
 @primitive(lambda g, y: g / (2 * y), promote="float")
@@ -231,7 +236,11 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     if min is None and max is None:
         raise RuntimeError("clamp: expected min, max or both, got neither")
     kind = input._array.dtype
-    low, high = (-np.inf, np.inf) if kind.kind == "f" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    low: float = -np.inf
+    high: float = np.inf
+    if kind.kind != "f":
+        limits = np.iinfo(np.int64 if kind.kind == "b" else kind)
+        low, high = limits.min, limits.max
     return _clamp(input, low if min is None else min, high if max is None else max)
 
 
@@ -316,21 +325,31 @@ def isfinite(x: Array) -> Array:
     return np.isfinite(x)
 
 
+def _check_bits(*arrays: Array) -> None:
+    kind = np.result_type(*arrays)
+    if kind.kind == "f":
+        raise ValueError(f"expected bool or integer tensors, got {kind}")
+
+
 @primitive(None, None)
 def bitwise_and(a: Array, b: Array) -> Array:
     """y = a & b, for bool (logical and) and integer tensors."""
+    _check_bits(a, b)
     return np.bitwise_and(a, b)
 
 
 @primitive(None, None)
 def bitwise_or(a: Array, b: Array) -> Array:
     """y = a | b, for bool (logical or) and integer tensors."""
+    _check_bits(a, b)
     return np.bitwise_or(a, b)
 
 
 @primitive(None)
 def bitwise_not(x: Array) -> Array:
     """y = ~x, for bool (logical not) and integer tensors."""
+    if x.dtype.kind == "f":
+        raise TypeError(f"bitwise_not: expected a bool or integer tensor, got {x.dtype}")
     return np.invert(x)
 
 

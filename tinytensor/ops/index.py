@@ -13,6 +13,8 @@ from ..tensor import Tensor
 from .elementwise import where, zeros_of
 from .shape import unsqueeze, wrap_dim
 
+_BASIC = (int, slice, type(None), type(...))
+
 
 def normal_key(key: Any) -> tuple[Any, ...]:
     """An index as a tuple that NumPy reads as torch does. An Ellipsis keeps 0-d results views."""
@@ -57,7 +59,7 @@ def without_ints(key: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]
 
 def is_basic(key: tuple[Any, ...]) -> bool:
     """Whether a key of `normal_key` has no tensor in it, so that it gives a view."""
-    return all(isinstance(part, int | slice | type(None) | type(...)) for part in key)
+    return all(isinstance(part, _BASIC) for part in key)
 
 
 def _plain(bound: Any) -> Any:
@@ -111,8 +113,12 @@ def _along(x: Array, dim: int, index: Array) -> tuple[Any, ...]:
         raise ValueError(
             f"the index must have as many dimensions as the input, {x.ndim}, got {index.ndim}"
         )
+    if index.dtype.kind not in "iu":
+        raise ValueError(f"the index must be of an integer type, got {index.dtype}")
     if x.ndim == 0:
         return ()
+    if any(n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != dim):
+        raise ValueError(f"the index must be no larger than the input but along dim {dim}")
     size = x.shape[dim]
     if index.size and (index.min() < 0 or index.max() >= size):
         bad = int(index[(index < 0) | (index >= size)].flat[0])
@@ -125,6 +131,10 @@ def _along(x: Array, dim: int, index: Array) -> tuple[Any, ...]:
 @primitive(lambda g: g, None, None, lambda g, dim, index: gather(g, dim, index), promote=None)
 def scatter_add(x: Array, dim: int, index: Array, source: Array) -> Array:
     """y = x with source[i, j] added at x[index[i, j], j] for dim 0;  gx = g, g_source = g there."""
+    if source.dtype != x.dtype:
+        raise ValueError(
+            f"the source must be of the input's dtype, got {source.dtype} into {x.dtype}"
+        )
     y = x.copy()
     key = _along(x, wrap_dim(dim, x.ndim), index)
     np.add.at(y, key, source[tuple(slice(n) for n in index.shape)])

@@ -21,7 +21,7 @@ def _sizes(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def method(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
         sizes += tuple(named.values())
-        if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
             sizes = tuple(sizes[0])
         return function(self, tuple(int(n) for n in sizes))
 
@@ -54,13 +54,13 @@ def _t(self: Tensor) -> Tensor:
 
 def _equal(self: Tensor, other: Any) -> Any:
     """Element by element; with what is no number or tensor (None, say) just not equal."""
-    if not isinstance(other, Tensor | int | float | np.generic):
+    if not isinstance(other, (Tensor, int, float, np.generic)):
         return NotImplemented
     return e.eq(self, other)
 
 
 def _not_equal(self: Tensor, other: Any) -> Any:
-    if not isinstance(other, Tensor | int | float | np.generic):
+    if not isinstance(other, (Tensor, int, float, np.generic)):
         return NotImplemented
     return e.ne(self, other)
 
@@ -111,7 +111,7 @@ def _without_leading_ones(value: Tensor, ndim: int) -> Tensor:
 
 def _constant(value: Any, like: Tensor) -> Any:
     """A number in the type of a tensor. Raises RuntimeError where it does not fit."""
-    if not isinstance(value, int | float | np.generic):
+    if not isinstance(value, (int, float, np.generic)):
         raise TypeError(f"expected a number or a tensor to write, got {type(value).__name__}")
     array = threads.mode.run(np.asarray, value, like._array.dtype)
     if np.isfinite(value) and not np.isfinite(array):
@@ -146,6 +146,7 @@ def _zero_(self: Tensor) -> Tensor:
     return _fill_(self, 0)
 
 
+@np.errstate(all="ignore")
 def _uniform_(
     self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: random.Generator | None = None
 ) -> Tensor:
@@ -155,6 +156,7 @@ def _uniform_(
     return _copy_(self, make(drawn))
 
 
+@np.errstate(all="ignore")
 def _normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: random.Generator | None = None
 ) -> Tensor:
@@ -254,12 +256,17 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     return e.sub(input, other if alpha == 1 else other * alpha)
 
 
+def pow(input: Any, exponent: Any) -> Any:
+    """y = input^exponent;  see the primitive `elementwise.pow`."""
+    return e.pow(input, exponent)
+
+
 # -- binding
 
 
 def _bind_all() -> None:
     plain = (
-        add, sub, e.mul, e.div, e.neg, e.pow, e.abs, e.sign, e.square, e.sqrt, e.exp, e.log,
+        add, sub, e.mul, e.div, e.neg, pow, e.abs, e.sign, e.square, e.sqrt, e.exp, e.log,
         e.log1p, e.sin, e.cos, e.tanh, e.sigmoid, e.relu, e.maximum, e.minimum, e.clamp,
         e.masked_fill, e.eq, e.ne, e.lt, e.le, e.gt, e.ge, e.isnan, e.isfinite, e.clone,
         reduce.sum, reduce.mean, reduce.amax, reduce.amin, reduce.argmax, reduce.argmin,
@@ -269,7 +276,7 @@ def _bind_all() -> None:
     )  # fmt: skip
     bind(**{function.__name__: function for function in plain})
     written = (
-        add, sub, e.mul, e.div, e.neg, e.pow, e.abs, e.square, e.sqrt, e.exp, e.log, e.tanh,
+        add, sub, e.mul, e.div, e.neg, pow, e.abs, e.square, e.sqrt, e.exp, e.log, e.tanh,
         e.sigmoid, e.relu, e.clamp, e.masked_fill, index.scatter_add,
     )  # fmt: skip
     bind(**{f"{f.__name__}_": in_place(f"{f.__name__}_", f) for f in written})

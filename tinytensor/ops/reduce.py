@@ -81,15 +81,22 @@ def amin(x: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     return x.min(axis=_axes(dim, x.ndim), keepdims=keepdim)
 
 
+def _check_not_empty(x: Array, dim: int | None) -> None:
+    if x.ndim and (x.size if dim is None else x.shape[dim]) == 0:
+        raise IndexError("expected at least one element, got none")
+
+
 @primitive(None, promote=None)
 def argmax(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
     """The index of the (first) largest element along `dim`, or in the flattened tensor."""
+    _check_not_empty(x, dim)
     return np.argmax(x, axis=dim, keepdims=keepdim)
 
 
 @primitive(None, promote=None)
 def argmin(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
     """The index of the (first) smallest element along `dim`, or in the flattened tensor."""
+    _check_not_empty(x, dim)
     return np.argmin(x, axis=dim, keepdims=keepdim)
 
 

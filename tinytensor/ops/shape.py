@@ -128,9 +128,15 @@ def flip(x: Array, dims: int | Sequence[int]) -> Array:
 # -- joined and cut
 
 
+def _is_nothing(part: Any) -> bool:
+    """Whether `cat` passes a part over: torch lets an empty vector stand beside any shape."""
+    return tuple(part.shape) == (0,)
+
+
 def _cat_rule(g: Any, shape_tensors: Any, dim: int) -> list[Any]:
-    sizes = [spec.shape[dim] for spec in shape_tensors]
-    return list(split(g, sizes, dim))
+    sizes = [spec.shape[dim] for spec in shape_tensors if not _is_nothing(spec)]
+    parts = iter(split(g, sizes, dim) if sizes else ())
+    return [zeros_of(g, (0,)) if _is_nothing(spec) else next(parts) for spec in shape_tensors]
 
 
 @primitive(_cat_rule, listed=True)
@@ -138,7 +144,8 @@ def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
     """y = the tensors one after another along `dim`;  each gets its stretch of g."""
     if not tensors:
         raise ValueError("expected a non-empty list of Tensors")
-    return np.asarray(np.concatenate(tensors, axis=dim), order="C")
+    parts = [part for part in tensors if not _is_nothing(part)] or tensors[:1]
+    return np.asarray(np.concatenate(parts, axis=dim), order="C")
 
 
 @primitive(lambda g, dim: list(unbind(g, dim)), listed=True)
@@ -184,6 +191,8 @@ def _split_rule(g: tuple[Any, ...], shape_x: Any, split_size: Any, dim: int) -> 
 @primitive(_split_rule, promote=None, view=True)
 def split(x: Array, split_size: int | Sequence[int], dim: int = 0) -> tuple[Array, ...]:
     """y = stretches of x along `dim`: of one size (the last may be less), or of the given sizes."""
+    if x.ndim == 0:
+        raise ValueError("expected at least one dimension, got a 0-d tensor")
     total = x.shape[wrap_dim(dim, x.ndim)]
     if isinstance(split_size, int) and split_size <= 0:
         raise ValueError(f"expected a positive split_size, got {split_size}")

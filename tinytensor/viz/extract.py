@@ -67,7 +67,7 @@ def named_tensors(outputs: Any) -> list[tuple[str, Tensor]]:
         elif isinstance(value, Mapping):
             inner = [(f"{name}.{key}" if name else str(key), value[key]) for key in value]
             stack.extend(reversed(inner))
-        elif isinstance(value, tuple | list):
+        elif isinstance(value, (tuple, list)):
             inner = [(f"{name or 'output'}[{i}]", part) for i, part in enumerate(value)]
             stack.extend(reversed(inner))
         elif value is not None:

@@ -106,7 +106,7 @@ def _arrays_in(value: Any) -> Iterator[tuple[Place, Array]]:
             yield place, part
         elif isinstance(part, Mapping):
             stack.extend(reversed([((*place, key), part[key]) for key in part]))
-        elif isinstance(part, tuple | list):
+        elif isinstance(part, (tuple, list)):
             fields = getattr(part, "_fields", range(len(part)))
             inner = [((*place, key), x) for key, x in zip(fields, part, strict=True)]
             stack.extend(reversed(inner))
