@@ -287,7 +287,7 @@ class Tensor:
                 f"{self._node.name}; use .detach() or .clone()"
             )
         if id(self) in memo:
-            return memo[id(self)]  # type: ignore[no-any-return]
+            return memo[id(self)]
         twin = make(self._array.copy(), requires_grad=self._requires_grad)
         twin.__class__ = self.__class__
         memo[id(self)] = twin
