@@ -135,7 +135,7 @@ class Tensor:
         if self._node is not None and not requires_grad:
             raise RuntimeError(
                 "requires_grad_: expected a leaf, got the result of "
-                f"{self._node.name}; use .detach() for a tensor outside the graph"
+                f"{self._node.name()}; use .detach() for a tensor outside the graph"
             )
         if requires_grad and self._array.dtype.kind != "f":
             raise RuntimeError(
@@ -274,7 +274,7 @@ class Tensor:
             self._array,
             dtype_suffix=None if own is dtypes.get_default_dtype() else repr(own),
             requires_grad=self._requires_grad,
-            grad_fn=None if self._node is None else self._node.name,
+            grad_fn=None if self._node is None else self._node.name(),
         )
 
     # -- copies
@@ -284,7 +284,7 @@ class Tensor:
         if self._node is not None:
             raise RuntimeError(
                 "deepcopy: expected a leaf, got the result of "
-                f"{self._node.name}; use .detach() or .clone()"
+                f"{self._node.name()}; use .detach() or .clone()"
             )
         if id(self) in memo:
             return memo[id(self)]
@@ -299,7 +299,7 @@ class Tensor:
         self._renew()
         if self._node is not None:
             raise RuntimeError(
-                f"pickle: expected a leaf, got the result of {self._node.name}; use .detach()"
+                f"pickle: expected a leaf, got the result of {self._node.name()}; use .detach()"
             )
         return _rebuild, (type(self), np.ascontiguousarray(self._array), self._requires_grad)
 

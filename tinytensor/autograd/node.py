@@ -6,7 +6,7 @@ import itertools
 import weakref
 from typing import Any
 
-from ..tensor import Size, Storage, Tensor
+from ..tensor import Size, Tensor
 
 next_number = itertools.count(1).__next__
 
@@ -19,8 +19,8 @@ class Node:
     edges : for each input where its gradient goes: a Node, an `Output` of one with several, a leaf
         Tensor, or None where no gradient is wanted. The output itself is never held.
     saved : the values that the rules need, as plain arrays; None once they were freed
-    kept : for each saved value (storage, version) if it is an array, to see whether it was changed
-        since, else None; after them pairs of arrays inside an index; () when there is no array
+    kept : for each saved value what tells whether it was changed since: (storage, version) for an
+        array, a list of such pairs for several, None for what can't change; () if that is all
     shape, dtype : of the output, or one for each of several outputs
     number : creation number; an input's is always lower, so that sorting by it orders the backward
     scope, phase : where and when it was recorded
@@ -36,7 +36,7 @@ class Node:
     plan: Any
     edges: tuple[Any, ...]
     saved: Any
-    kept: tuple[tuple[Storage, int] | None, ...]
+    kept: tuple[Any, ...]
     shape: Any
     dtype: Any
     number: int
@@ -44,7 +44,6 @@ class Node:
     phase: str
     watchers: list[Any] | None
 
-    @property
     def name(self) -> str:
         """torch's way to call it: TanhBackward0."""
         words = self.op.name.strip("_").split("_")
@@ -56,7 +55,7 @@ class Node:
         return tuple(_as_function(edge) for edge in self.edges)
 
     def __repr__(self) -> str:
-        return f"<{self.name} {self.shape}>"
+        return f"<{self.name()} {self.shape}>"
 
 
 class Output:
@@ -68,9 +67,8 @@ class Output:
         self.node = node
         self.index = index
 
-    @property
     def name(self) -> str:
-        return self.node.name
+        return self.node.name()
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -84,11 +82,13 @@ class AccumulateGrad:
     """The end of the graph at a leaf, for people who walk `next_functions`."""
 
     __slots__ = ("variable",)
-    name = "AccumulateGrad"
     next_functions: tuple[Any, ...] = ()
 
     def __init__(self, variable: Tensor) -> None:
         self.variable = variable
+
+    def name(self) -> str:
+        return "AccumulateGrad"
 
     def __repr__(self) -> str:
         return f"<AccumulateGrad {Size(self.variable.shape)}>"

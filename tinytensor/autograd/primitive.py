@@ -95,7 +95,7 @@ class Plan:
         if not keep:
             return lambda values, arrays, output, storage: ((), ())
         if keep == (("output", 0),):
-            return lambda values, arrays, output, storage: ((output,), ((storage, storage[0]),))
+            return lambda values, arrays, output, storage: ((output,), (_version(storage),))
 
         if keep == (("value", 1), ("value", 0)) and set(wanted) == {0, 1}:  # a product
 
@@ -108,27 +108,36 @@ class Plan:
         def save(values: Any, arrays: Any, output: Any, storage: Any) -> tuple[Any, Any]:
             saved = []
             kept: list[Any] = []
-            inner = []
             for kind, number in keep:
-                pair = None
+                version = None
                 if kind == "value":
-                    value = values[number]
                     saved.append(arrays[number])
-                    if isinstance(value, Tensor):
-                        pair = (value._storage, value._storage[0])
-                    elif type(value) is tuple:
-                        parts = [v for v in value if isinstance(v, Tensor)]
-                        inner += [(v._storage, v._storage[0]) for v in parts]
+                    version = _version_of(values[number])
                 elif kind == "output":
                     saved.append(output)
-                    pair = (storage, storage[0])
+                    version = _version(storage)
                 else:
                     saved.append(_spec(arrays[number]))
-                kept.append(pair)
-            kept += inner
+                kept.append(version)
             return tuple(saved), tuple(kept) if any(kept) else ()
 
         return save
+
+
+def _version(storage: Any) -> Any:
+    """What tells later changes: (storage, version); for several outputs a list of these."""
+    if type(storage) is tuple:
+        return [(one, one[0]) for one in storage]
+    return (storage, storage[0])
+
+
+def _version_of(value: Any) -> Any:
+    """The same for an argument: a Tensor, a list or an index with some in it, or neither."""
+    if isinstance(value, Tensor):
+        return _version(value._storage)
+    if type(value) is tuple and any(isinstance(part, Tensor) for part in value):
+        return [_version(part._storage) if isinstance(part, Tensor) else None for part in value]
+    return None
 
 
 def _spec(array: Any) -> Any:
@@ -310,6 +319,8 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             return _apply(op, input)
         y = mode.run(forward, array)
         if type(y) is not _ndarray:
+            if type(y) is tuple:
+                return _finished(op, (input,), [input], [array], y, mode)
             y = np.asarray(y)
         if input._view is not None:
             input._renew()
@@ -347,6 +358,8 @@ def _binary(op: Primitive) -> Callable[..., Any]:
         except ValueError as error:
             _explain(op, (a, b), error)
         if type(y) is not _ndarray:
+            if type(y) is tuple:
+                return _finished(op, (input, other), [input, other], [a, b], y, mode)
             y = np.asarray(y)
         if input._view is not None:
             input._renew()
@@ -423,6 +436,13 @@ def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:
         y = mode.run(op.forward, *arrays)
     except (ValueError, IndexError, np.exceptions.DTypePromotionError) as error:
         _explain(op, arrays, error)
+    return _finished(op, args, values, arrays, y, mode)
+
+
+def _finished(
+    op: Primitive, args: tuple[Any, ...], values: list[Any], arrays: list[Any], y: Any, mode: Mode
+) -> Any:
+    """Wrap what the forward gave, and record it if an input wants a gradient."""
     several = type(y) is tuple
     if several:
         y = tuple(part if type(part) is _ndarray else np.asarray(part) for part in y)
@@ -449,14 +469,14 @@ def _several(
     op: Primitive, values: Any, arrays: Any, y: Any, wanted: Any, edges: Any, mode: Mode
 ) -> tuple[Tensor, ...]:
     """The Tensors of an operation with several outputs; integer outputs carry no gradient."""
-    storages = [[0, 0] for _ in y]
+    storages = tuple([0, 0] for _ in y)
     shared = op.view and bool(y) and _shares(y[0], arrays[0])
     if shared:
-        storages = [values[0]._storage for _ in y]
+        storages = (values[0]._storage,) * len(y)
     node = None
     if wanted:
         plan = op.plan(wanted)
-        saved, kept = plan.save(values, arrays, y, [0, 0])
+        saved, kept = plan.save(values, arrays, y, storages)
         node = record(op, plan, edges, saved, kept, np.empty(0), mode)
         node.shape = tuple(part.shape for part in y)
         node.dtype = tuple(part.dtype for part in y)

@@ -152,9 +152,13 @@ class Walk:
         saved = node.saved
         if saved is None:
             _used_twice(node)
-        for pair in node.kept:
-            if pair is not None and pair[0][0] != pair[1]:
-                _changed(node, pair[0][0], pair[1])
+        for version in node.kept:
+            if version is None:
+                continue
+            if type(version) is list:
+                _check_versions(node, version)
+            elif version[0][0] != version[1]:
+                _changed(node, version[0][0], version[1])
         if self.create_graph:
             mode.scope = node.scope
         plan = node.plan
@@ -194,29 +198,34 @@ def _as_tensors(node: Node) -> list[Any]:
     They keep the storage of what was saved, so that a later write into it is seen again.
     """
     op: Primitive = node.op
-    values: list[Any] = []
     keep = node.plan.keep
-    kept = node.kept or (None,) * len(keep)
-    for value, (kind, number), pair in zip(node.saved, keep, kept, strict=False):
-        storage = None if pair is None else pair[0]
-        if kind == "output":
-            if type(value) is tuple:
-                value = tuple(
-                    make(part, None, Output(node, i), True)
-                    if part.dtype.kind == "f"
-                    else make(part)
-                    for i, part in enumerate(value)
-                )
-            else:
-                value = make(value, storage, node, True)
-        elif kind == "value" and op.listed and number == 0:
+    values: list[Any] = []
+    for value, (kind, number), version in zip(
+        node.saved, keep, node.kept or (None,) * len(keep), strict=True
+    ):
+        if kind == "output" and type(value) is tuple:
+            outputs = zip(value, _storages(version, value), strict=True)
             value = tuple(
-                _at_edge(v, edge, None) for v, edge in zip(value, node.edges, strict=True)
+                make(part, storage, Output(node, i), True)
+                if part.dtype.kind == "f"
+                else make(part, storage)
+                for i, (part, storage) in enumerate(outputs)
             )
+        elif kind == "output":
+            value = make(value, version[0], node, True)
+        elif kind == "value" and op.listed and number == 0:
+            value = tuple(map(_at_edge, value, node.edges, _storages(version, value)))
         elif kind == "value" and number < len(op.rules):
-            value = _at_edge(value, node.edges[number], storage)
+            value = _at_edge(value, node.edges[number], None if version is None else version[0])
         values.append(value)
     return values
+
+
+def _storages(versions: Any, values: tuple[Any, ...]) -> list[Storage | None]:
+    """The storage of each of several saved values."""
+    if versions is None:
+        return [None] * len(values)
+    return [None if version is None else version[0] for version in versions]
 
 
 def _at_edge(value: Any, edge: Any, storage: Storage | None) -> Any:
@@ -260,6 +269,12 @@ def _used_twice(node: Node) -> NoReturn:
         "from an earlier step, cut the graph there with .detach(); if two backward passes over one "
         "graph are meant, give the first retain_graph=True"
     )
+
+
+def _check_versions(node: Node, versions: list[Any]) -> None:
+    for version in versions:
+        if version is not None and version[0][0] != version[1]:
+            _changed(node, version[0][0], version[1])
 
 
 def _changed(node: Node, now: int, then: int) -> NoReturn:

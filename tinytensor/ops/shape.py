@@ -13,13 +13,16 @@ from ..dtypes import Array
 from .elementwise import zeros_like, zeros_of
 
 
-def wrap_dim(dim: int, ndim: int) -> int:
-    """A dimension counted from the front. Raises IndexError outside [-ndim, ndim - 1]."""
+def wrap_dim(dim: int, ndim: int, name: str = "") -> int:
+    """A dimension counted from the front. Raises IndexError outside [-ndim, ndim - 1].
+
+    name : of the function, where no primitive puts its own in front
+    """
     reach = max(ndim, 1)
     if not -reach <= dim < reach:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-reach}, {reach - 1}], "
-            f"but got {dim})"
+            f"{name and name + ': '}Dimension out of range (expected to be in range of "
+            f"[{-reach}, {reach - 1}], but got {dim})"
         )
     return dim % reach
 
@@ -51,8 +54,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The tensor with its dimensions start_dim to end_dim made one; itself if there is but one."""
     if input.ndim == 0:
         return reshape(input, (1,))
-    start = wrap_dim(start_dim, input.ndim)
-    end = wrap_dim(end_dim, input.ndim)
+    start = wrap_dim(start_dim, input.ndim, "flatten")
+    end = wrap_dim(end_dim, input.ndim, "flatten")
     if start > end:
         raise RuntimeError(f"flatten: start_dim {start_dim} must not come after end_dim {end_dim}")
     if start == end:
@@ -212,7 +215,7 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> Any:
     """At most `chunks` stretches of equal size along `dim` (the last may be less)."""
     if chunks < 1:
         raise RuntimeError(f"chunk: expected chunks > 0, got {chunks}")
-    total = x.shape[wrap_dim(dim, x.ndim)]
+    total = x.shape[wrap_dim(dim, x.ndim, "chunk")]
     return split(x, max(1, -(-total // chunks)), dim)
 
 

@@ -100,7 +100,7 @@ def _named_inputs(inputs: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         if not tensor.is_leaf:
             raise ValueError(
                 f"graph: expected inputs[{name!r}] to be a leaf, got the result of "
-                f"{tensor.grad_fn.name}; name the tensors that it was computed from"
+                f"{tensor.grad_fn.name()}; name the tensors that it was computed from"
             )
     return {str(name): tensor for name, tensor in inputs.items()}
 
