@@ -33,6 +33,10 @@ def normal_key(key: Any) -> tuple[Any, ...]:
                 )
             if part._array.ndim == 0 and part._array.dtype.kind != "b":
                 parts[position] = int(part)
+        elif isinstance(part, (bool, np.bool_)):  # a 0-d mask: all elements, or none
+            parts[position] = np.asarray(part)
+        elif isinstance(part, np.integer):
+            parts[position] = int(part)
         elif isinstance(part, list):
             parts[position] = np.asarray(part, dtype=None if part else np.int64)
     if not any(part is Ellipsis for part in parts):

@@ -1,0 +1,660 @@
+"""Every row of the table: values and derivatives are torch's and those of finite differences."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tinytensor as tt
+from tests.ops.table import ROWS, Array, Row, Sample, data
+from tinytensor.autograd.primitive import PRIMITIVES
+
+torch = pytest.importorskip("torch")
+
+DTYPES = ["float16", "float32", "float64", "int64", "int32", "uint8", "bool"]
+TOLERANCE = {"float16": 1e-3, "float32": 1e-6, "float64": 1e-12}
+
+
+def rows(wanted: Callable[[Row], bool]) -> Any:
+    chosen = [row for row in ROWS if wanted(row)]
+    return pytest.mark.parametrize("row", chosen, ids=[row.label for row in chosen])
+
+
+def at_a_kink(row: Row) -> bool:
+    """Whether the inputs were chosen by hand, with ties or infinities: no differences there."""
+    return any(s.kind == "data" and np.asarray(s.data).dtype.kind == "f" for s in row.inputs)
+
+
+every_row = rows(lambda row: True)
+differentiable_row = rows(lambda row: row.op in PRIMITIVES and any(PRIMITIVES[row.op].rules))
+smooth_row = rows(lambda row: not at_a_kink(row))
+
+
+# -- the two libraries side by side
+
+
+def tensors(lib: ModuleType, arrays: Sequence[Array], requires_grad: bool = True) -> list[Any]:
+    """Leaves on the given memory; real ones want a gradient."""
+    made = []
+    for array in arrays:
+        if lib is torch:
+            array = np.array(array)  # torch takes no read-only array, and no strides below zero
+        tensor = lib.from_numpy(array)
+        made.append(tensor.requires_grad_(requires_grad and array.dtype.kind == "f"))
+    return made
+
+
+def cotangents(outputs: Sequence[Any]) -> list[Array]:
+    """A fixed gradient for each output that can have one."""
+    rng = np.random.default_rng(1)
+    return [rng.normal(size=tuple(y.shape)) for y in outputs if y.requires_grad]
+
+
+def dot(outputs: Sequence[Any], weights: Sequence[Any]) -> Any:
+    """Σ <y, v> over the outputs that want a gradient; None if there is none."""
+    wanted = [y for y in outputs if y.requires_grad]
+    terms = [(y * v).sum() for y, v in zip(wanted, weights, strict=True)]
+    return sum(terms[1:], terms[0]) if terms else None
+
+
+def weights(lib: ModuleType, arrays: Sequence[Array], like: Any, requires_grad: bool) -> list[Any]:
+    dtype = str(like.dtype).split(".")[1]
+    return tensors(lib, [array.astype(dtype) for array in arrays], requires_grad)
+
+
+def same(ours: Any, theirs: Any, tolerance: float | None = None) -> None:
+    """Equal in shape and dtype, and in value to rounding; None only where the other is None."""
+    assert (ours is None) == (theirs is None), f"ours {ours}, torch {theirs}"
+    if ours is None:
+        return
+    a, b = ours.detach().numpy(), theirs.numpy(force=True)
+    assert a.shape == b.shape
+    assert a.dtype == b.dtype
+    limit = TOLERANCE.get(str(a.dtype), 0) if tolerance is None else tolerance
+    np.testing.assert_allclose(a, b, rtol=limit, atol=limit)
+
+
+def first_order(lib: ModuleType, row: Row, arrays: Sequence[Array]) -> tuple[list[Any], list[Any]]:
+    """The outputs, and the `.grad` of each input after a backward pass from fixed cotangents."""
+    inputs = tensors(lib, arrays)
+    outputs = row.call(lib, *inputs)
+    loss = dot(outputs, weights(lib, cotangents(outputs), outputs[0], False))
+    if loss is not None:
+        loss.backward()
+    return outputs, [x.grad for x in inputs]
+
+
+def second_order(lib: ModuleType, row: Row, arrays: Sequence[Array]) -> list[Any]:
+    """The gradients of Σ <u, gx>, where gx are those of Σ <v, y>, at the inputs and at v."""
+    inputs = tensors(lib, arrays)
+    outputs = row.call(lib, *inputs)
+    rng = np.random.default_rng(2)
+    vs = weights(lib, cotangents(outputs), outputs[0], True)
+    wanted = [x for x in inputs if x.requires_grad]
+    loss = dot(outputs, vs)
+    if loss is None:
+        return []
+    first = lib.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
+    us = weights(lib, [rng.normal(size=tuple(x.shape)) for x in wanted], outputs[0], False)
+    pairs = [(g, u) for g, u in zip(first, us, strict=True) if g is not None and g.requires_grad]
+    if not pairs:
+        return []
+    total = dot(*zip(*pairs, strict=True))
+    return list(lib.autograd.grad(total, [*wanted, *vs], allow_unused=True, materialize_grads=True))
+
+
+def differences(function: Callable[..., float], arrays: Sequence[Array]) -> list[Array]:
+    """Central differences of a number with respect to every element of every real array."""
+    step = 1e-6
+    results = []
+    for place, array in enumerate(arrays):
+        if array.dtype.kind != "f":
+            continue
+        result = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            sides = []
+            for sign in (1, -1):
+                moved = [np.array(a) for a in arrays]
+                moved[place][index] += sign * step
+                sides.append(function(*moved))
+            result[index] = (sides[0] - sides[1]) / (2 * step)
+        results.append(result)
+    return results
+
+
+# -- values and derivatives
+
+
+@every_row
+def test_values_and_first_derivatives_are_those_of_torch(row: Row) -> None:
+    arrays = row.arrays()
+    ours, our_grads = first_order(tt, row, arrays)
+    theirs, their_grads = first_order(torch, row, arrays)
+    assert [y.requires_grad for y in ours] == [y.requires_grad for y in theirs]
+    assert len(ours) == len(theirs)
+    for a, b in zip([*ours, *our_grads], [*theirs, *their_grads], strict=True):
+        same(a, b)
+
+
+@smooth_row
+def test_first_derivatives_are_finite_differences(row: Row) -> None:
+    arrays = row.arrays()
+    outputs, grads = first_order(tt, row, arrays)
+    vs = cotangents(outputs)
+
+    def value(*moved: Array) -> float:
+        with tt.no_grad():
+            found = row.call(tt, *tensors(tt, moved, False))
+        real = [y for y, wanted in zip(found, outputs, strict=True) if wanted.requires_grad]
+        return sum(float((y.numpy() * v).sum()) for y, v in zip(real, vs, strict=True))
+
+    analytic = [g for g, a in zip(grads, arrays, strict=True) if a.dtype.kind == "f"]
+    expected = differences(value, arrays)
+    for g, numeric in zip(analytic, expected, strict=True):
+        np.testing.assert_allclose(0 if g is None else g.numpy(), numeric, rtol=1e-7, atol=1e-8)
+
+
+@every_row
+def test_second_derivatives_are_those_of_torch(row: Row) -> None:
+    arrays = row.arrays()
+    ours = second_order(tt, row, arrays)
+    theirs = second_order(torch, row, arrays)
+    if not ours:
+        assert all(not g.any() for g in theirs)
+        return
+    for a, b in zip(ours, theirs, strict=True):
+        same(a, b, 1e-11)
+
+
+@smooth_row
+def test_second_derivatives_are_finite_differences_of_the_first(row: Row) -> None:
+    arrays = row.arrays()
+    analytic = second_order(tt, row, arrays)
+    if not analytic:
+        return
+    inputs = tensors(tt, arrays)
+    outputs = row.call(tt, *inputs)
+    starts = cotangents(outputs)
+    wanted = [x for x in inputs if x.requires_grad]
+    loss = dot(outputs, weights(tt, starts, outputs[0], True))
+    grads = tt.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
+    smooth = [g is not None and g.requires_grad for g in grads]
+    rng = np.random.default_rng(2)
+    us = [rng.normal(size=x.shape) for x in wanted]
+
+    def value(*moved: Array) -> float:
+        xs = tensors(tt, moved[: len(arrays)])
+        loss = dot(row.call(tt, *xs), [tt.from_numpy(v) for v in moved[len(arrays) :]])
+        wanted = [x for x in xs if x.requires_grad]
+        grads = tt.autograd.grad(loss, wanted, allow_unused=True)
+        parts = zip(grads, us, smooth, strict=True)
+        return sum(float((g.numpy() * u).sum()) for g, u, goes in parts if goes)
+
+    for g, n in zip(analytic, differences(value, [*arrays, *starts]), strict=True):
+        np.testing.assert_allclose(g.numpy(), n, rtol=1e-6, atol=1e-7)
+
+
+# -- types and memory
+
+
+def in_dtype(row: Row, dtype: str) -> list[Array]:
+    """The inputs of a row with the real ones in another type, as far as it can hold them."""
+    results = []
+    for array in row.arrays():
+        if array.dtype.kind != "f":
+            results.append(array)
+        elif dtype in TOLERANCE:
+            results.append(array.astype(dtype))
+        else:
+            whole = np.rint(3 * array)
+            whole = abs(whole) if dtype == "uint8" else whole
+            results.append(np.asarray(whole).astype(dtype))
+    return results
+
+
+@rows(lambda row: all(a.size and np.isfinite(a).all() for a in row.arrays()))
+def test_results_have_the_type_and_the_values_of_torch(row: Row) -> None:
+    for dtype in DTYPES:
+        arrays = in_dtype(row, dtype)
+        try:
+            theirs = row.call(torch, *tensors(torch, arrays, False))
+        except RuntimeError:  # not for this type, in torch
+            continue
+        for a, b in zip(row.call(tt, *tensors(tt, arrays, False)), theirs, strict=True):
+            same(a, b)
+
+
+@every_row
+def test_float32_gives_float32_gradients(row: Row) -> None:
+    arrays = in_dtype(row, "float32")
+    _, ours = first_order(tt, row, arrays)
+    _, theirs = first_order(torch, row, arrays)
+    for a, b in zip(ours, theirs, strict=True):
+        same(a, b, 1e-5)
+    wanted = sum(array.dtype.kind == "f" for array in arrays)
+    for g in second_order(tt, row, arrays)[:wanted]:
+        assert g.dtype is tt.float32
+
+
+def fortran(array: Array) -> Array:
+    return np.array(array, order="F")
+
+
+def sliced(array: Array) -> Array:
+    """Every second element of something larger."""
+    larger = np.full([2 * n for n in array.shape], 7, array.dtype)
+    part = larger[tuple(slice(None, None, 2) for _ in array.shape)]
+    part[...] = array
+    return part
+
+
+def turned(array: Array) -> Array:
+    """The same numbers, with strides below zero."""
+    turn = tuple(slice(None, None, -1) for _ in array.shape)
+    return array[turn].copy()[turn]
+
+
+def stretched(array: Array) -> Array:
+    """The first row everywhere, with a stride of 0."""
+    return np.broadcast_to(array[:1], array.shape) if array.size else array
+
+
+def laid_out(layout: Callable[[Array], Array], arrays: Sequence[Array]) -> list[Array]:
+    """Read-only arrays in a layout."""
+    results = [layout(array) if array.ndim else array for array in arrays]
+    for array in results:
+        array.setflags(write=False)
+    return results
+
+
+LAYOUTS = (fortran, sliced, turned, stretched)
+
+
+@every_row
+def test_the_layout_of_memory_does_not_matter(row: Row) -> None:
+    for layout in LAYOUTS:
+        arrays = laid_out(layout, row.arrays())
+        ours, our_grads = first_order(tt, row, arrays)
+        theirs, their_grads = first_order(torch, row, arrays)
+        for a, b in zip([*ours, *our_grads], [*theirs, *their_grads], strict=True):
+            same(a, b)
+
+
+@rows(lambda row: row.op != "pow")  # torch has 2**x in an order of its own
+def test_what_torch_makes_contiguous_is_contiguous(row: Row) -> None:
+    for layout in (np.array, fortran):
+        arrays = [layout(array) for array in row.arrays()]
+        ours = row.call(tt, *[tt.from_numpy(array) for array in arrays])
+        theirs = row.call(torch, *[torch.from_numpy(array) for array in arrays])
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.is_contiguous() or not b.is_contiguous(), layout.__name__
+
+
+@every_row
+def test_the_layout_of_the_gradient_does_not_matter(row: Row) -> None:
+    for layout in LAYOUTS:
+        results = []
+        for lib in (tt, torch):
+            inputs = tensors(lib, row.arrays())
+            outputs = row.call(lib, *inputs)
+            wanted = [y for y in outputs if y.requires_grad]
+            if wanted:
+                gradients = laid_out(layout, cotangents(outputs))
+                lib.autograd.backward(wanted, tensors(lib, gradients, False))
+            results.append([x.grad for x in inputs])
+        for a, b in zip(*results, strict=True):
+            same(a, b)
+
+
+@every_row
+def test_inputs_and_gradients_are_left_as_they_were(row: Row) -> None:
+    arrays = row.arrays()
+    inputs = tensors(tt, arrays)
+    outputs = row.call(tt, *inputs)
+    wanted = [y for y in outputs if y.requires_grad]
+    values = [np.array(y.detach().numpy()) for y in outputs]
+    vs = cotangents(outputs)
+    if wanted:
+        tt.autograd.backward(wanted, tensors(tt, vs, False), retain_graph=True)
+        tt.autograd.backward(wanted, tensors(tt, vs, False), create_graph=True)
+    for array, before in zip(arrays, row.arrays(), strict=True):
+        np.testing.assert_array_equal(array, before)
+    for v, before in zip(vs, cotangents(outputs), strict=True):
+        np.testing.assert_array_equal(v, before)
+    for y, before in zip(outputs, values, strict=True):
+        np.testing.assert_array_equal(y.detach().numpy(), before)
+
+
+@every_row
+def test_the_recorded_backward_gives_the_plain_one_bit_for_bit(row: Row) -> None:
+    results = []
+    for create_graph in (False, True):
+        inputs = tensors(tt, row.arrays())
+        outputs = row.call(tt, *inputs)
+        wanted = [y for y in outputs if y.requires_grad]
+        if wanted:
+            vs = tensors(tt, cotangents(outputs), False)
+            tt.autograd.backward(wanted, vs, create_graph=create_graph)
+        results.append([x.grad for x in inputs])
+    for plain, recorded in zip(*results, strict=True):
+        assert (plain is None) == (recorded is None)
+        if plain is not None:
+            np.testing.assert_array_equal(plain.numpy(), recorded.detach().numpy(), strict=True)
+
+
+@every_row
+def test_a_second_backward_pass_is_refused_only_where_torch_refuses_it(row: Row) -> None:
+    theirs, _ = first_order(torch, row, row.arrays())
+    loss = dot(theirs, [torch.ones_like(y) for y in theirs if y.requires_grad])
+    if loss is None:
+        return
+    try:
+        loss.backward()
+        loss.backward()
+    except RuntimeError:
+        return
+    inputs = tensors(tt, row.arrays())
+    ours = row.call(tt, *inputs)
+    loss = dot(ours, [tt.ones_like(y) for y in ours if y.requires_grad])
+    loss.backward()
+    once = [None if x.grad is None else x.grad.numpy().copy() for x in inputs]
+    loss.backward()
+    for x, g in zip(inputs, once, strict=True):
+        if g is not None:
+            np.testing.assert_array_equal(x.grad.numpy(), 2 * g)
+
+
+def outcome_after_a_change(lib: ModuleType, row: Row, part: str, place: int) -> Any:
+    """The gradients when an input or an output is changed between forward and backward.
+
+    None where that is refused. The change is made through `detach()`, so nothing records it.
+    """
+    leaves = tensors(lib, row.arrays())
+    inputs = [x * 1 if x.requires_grad else x for x in leaves]
+    outputs = row.call(lib, *inputs)
+    loss = dot(outputs, weights(lib, cotangents(outputs), outputs[0], False))
+    if loss is None:
+        return [None for _ in leaves]
+    changed = (inputs if part == "input" else outputs)[place].detach()
+    changed.copy_(changed * 2 + 1 if changed.dtype != lib.bool else ~changed)
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        if lib is tt:
+            assert "modified by an inplace operation" in str(error)
+        return None
+    return [x.grad for x in leaves]
+
+
+@differentiable_row
+def test_a_value_changed_after_it_was_kept_never_gives_a_wrong_gradient(row: Row) -> None:
+    _, unchanged = first_order(tt, row, row.arrays())
+    outputs = row.call(torch, *tensors(torch, row.arrays()))
+    places = [("input", i) for i in range(len(row.inputs))]
+    places += [("output", i) for i, y in enumerate(outputs) if 0 not in y.stride()]
+    for part, place in places:
+        ours = outcome_after_a_change(tt, row, part, place)
+        theirs = outcome_after_a_change(torch, row, part, place)
+        # torch multiplies copies of what it broadcasts, and keeps 1 / x for 3 / x.
+        if theirs is not None and row.op not in ("matmul", "div"):
+            assert ours is not None, f"refused after a change of {part} {place}, which torch allows"
+        for a, b in [] if ours is None else zip(ours, unchanged, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
+
+
+@every_row
+def test_without_a_wish_for_gradients_nothing_is_recorded(row: Row) -> None:
+    for y in row.call(tt, *tensors(tt, row.arrays(), False)):
+        assert y.grad_fn is None
+    with tt.no_grad():
+        inputs = tensors(tt, row.arrays())
+        for y in row.call(tt, *inputs):
+            assert not y.requires_grad or y is inputs[0]
+
+
+# -- all shapes, special values, refusals
+
+
+@given(
+    op=st.sampled_from(["add", "sub", "mul", "div", "maximum", "minimum", "pow", "lt", "eq"]),
+    shapes=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, min_side=0, max_side=3),
+)
+def test_two_operands_broadcast_as_in_torch(op: str, shapes: Any) -> None:
+    row = Row(op, [Sample(shape, "positive") for shape in shapes.input_shapes])
+    ours, our_grads = first_order(tt, row, row.arrays())
+    theirs, their_grads = first_order(torch, row, row.arrays())
+    assert ours[0].shape == shapes.result_shape
+    for a, b in zip([*ours, *our_grads], [*theirs, *their_grads], strict=True):
+        same(a, b, 1e-10)
+
+
+SPECIAL = np.array(
+    [0.0, -0.0, 1.0, -1.0, 20.5, -20.5, 100.0, 1e-30, -1e-30, 1e30, -1e30, np.inf, -np.inf, np.nan]
+)
+POINTWISE = {row.op: len(row.inputs) for row in ROWS if row.pointwise}
+
+
+@pytest.mark.parametrize("op", POINTWISE)
+def test_zeros_infinities_and_extremes_give_the_numbers_of_torch(op: str) -> None:
+    for dtype in ("float32", "float64"):
+        grids = np.meshgrid(*[SPECIAL.astype(dtype)] * POINTWISE[op])
+        row = Row(op, [data(grid.ravel()) for grid in grids])
+        results = []
+        for lib in (tt, torch):
+            inputs = tensors(lib, row.arrays())
+            (y,) = row.call(lib, *inputs)
+            if y.requires_grad:
+                y.backward(lib.ones_like(y))
+            results.append([y.detach(), *(x.grad for x in inputs)])
+        # Where an input is not a number, a gradient has no meaning that could be held to.
+        number = ~np.any([np.isnan(grid.ravel()) for grid in grids], axis=0)
+        for place, (a, b) in enumerate(zip(*results, strict=True)):
+            assert (a is None) == (b is None)
+            if a is not None:
+                chosen = number if place else slice(None)
+                ours, theirs = a.numpy()[chosen], b.numpy()[chosen]
+                np.testing.assert_allclose(ours, theirs, TOLERANCE[dtype], 1e-37, strict=True)
+
+
+REFUSED: list[tuple[str, Any, Callable[[Any], Any]]] = [
+    ("add", RuntimeError, lambda lib: lib.ones(2) + lib.ones(3)),
+    ("add", TypeError, lambda lib: lib.ones(2) + None),
+    ("add", TypeError, lambda lib: lib.ones(2) + "1"),
+    ("sub", RuntimeError, lambda lib: lib.tensor([True]) - lib.tensor([True])),
+    ("neg", RuntimeError, lambda lib: -lib.tensor([True])),
+    ("pow", RuntimeError, lambda lib: lib.tensor([1, 2]) ** -1),
+    ("bitwise_not", TypeError, lambda lib: ~lib.ones(2)),
+    ("bitwise_and", RuntimeError, lambda lib: lib.ones(2) & lib.ones(2)),
+    ("where", RuntimeError, lambda lib: lib.where(lib.ones(2), 1.0, 2.0)),
+    ("masked_fill", RuntimeError, lambda lib: lib.ones(2).masked_fill(lib.ones(2), 2.0)),
+    (
+        "masked_fill",
+        RuntimeError,
+        lambda lib: lib.ones(2).masked_fill(lib.tensor([True, False]), lib.ones(2)),
+    ),
+    ("clamp", RuntimeError, lambda lib: lib.ones(2).clamp()),
+    ("mean", RuntimeError, lambda lib: lib.tensor([1, 2]).mean()),
+    ("sum", IndexError, lambda lib: lib.ones(2).sum(1)),
+    ("sum", RuntimeError, lambda lib: lib.ones(2, 2).sum((0, -2))),
+    ("amax", IndexError, lambda lib: lib.ones(2).amax(-2)),
+    ("amax", (IndexError, RuntimeError), lambda lib: lib.ones(0).amax()),
+    ("argmax", IndexError, lambda lib: lib.ones(2).argmax(1)),
+    ("argmax", IndexError, lambda lib: lib.ones(0).argmax()),
+    ("softmax", IndexError, lambda lib: lib.ones(2).softmax(1)),
+    ("softmax", RuntimeError, lambda lib: lib.softmax(lib.tensor([1, 2]), 0)),
+    ("log_softmax", RuntimeError, lambda lib: lib.log_softmax(lib.tensor([1, 2]), 0)),
+    ("logsumexp", IndexError, lambda lib: lib.ones(2).logsumexp(1)),
+    ("matmul", RuntimeError, lambda lib: lib.ones(2, 3) @ lib.ones(2, 3)),
+    ("matmul", RuntimeError, lambda lib: lib.ones(2) @ lib.ones(3)),
+    ("matmul", RuntimeError, lambda lib: lib.ones(2, 2) @ lib.tensor(1.0)),
+    ("matmul", RuntimeError, lambda lib: lib.ones(2, 3, 4) @ lib.ones(3, 4, 2)),
+    ("matmul", TypeError, lambda lib: lib.ones(2) @ 2.0),
+    ("reshape", RuntimeError, lambda lib: lib.ones(6).reshape(4, 2)),
+    ("reshape", RuntimeError, lambda lib: lib.ones(6).reshape(-1, -1)),
+    ("view", RuntimeError, lambda lib: lib.ones(2, 3).t().view(6)),
+    ("permute", RuntimeError, lambda lib: lib.ones(2, 3).permute(0, 0)),
+    ("permute", RuntimeError, lambda lib: lib.ones(2, 3).permute(0)),
+    ("permute", IndexError, lambda lib: lib.ones(2, 3).permute(0, 2)),
+    ("transpose", IndexError, lambda lib: lib.ones(2, 3).transpose(0, 2)),
+    ("expand", RuntimeError, lambda lib: lib.ones(2, 3).expand(4, 3)),
+    ("expand", RuntimeError, lambda lib: lib.ones(2, 3).expand(3)),
+    ("expand", RuntimeError, lambda lib: lib.ones(3).expand(-1, 3)),
+    ("squeeze", IndexError, lambda lib: lib.ones(3).squeeze(1)),
+    ("unsqueeze", IndexError, lambda lib: lib.ones(3).unsqueeze(2)),
+    ("flatten", RuntimeError, lambda lib: lib.ones(2, 3).flatten(1, 0)),
+    ("flatten", IndexError, lambda lib: lib.ones(2, 3).flatten(2)),
+    ("flip", IndexError, lambda lib: lib.ones(3).flip(1)),
+    ("flip", RuntimeError, lambda lib: lib.ones(3, 2).flip(0, -2)),
+    ("cat", IndexError, lambda lib: lib.cat([lib.ones(2)], 1)),
+    ("cat", RuntimeError, lambda lib: lib.cat([lib.ones(2, 2), lib.ones(3, 3)])),
+    ("cat", RuntimeError, lambda lib: lib.cat([lib.ones(2, 2), lib.ones(2)])),
+    ("cat", RuntimeError, lambda lib: lib.cat([lib.tensor(1.0)])),
+    ("cat", (RuntimeError, ValueError), lambda lib: lib.cat([])),
+    ("cat", TypeError, lambda lib: lib.cat([lib.ones(2), 1.0])),
+    ("cat", TypeError, lambda lib: lib.cat(lib.ones(2))),
+    ("stack", (RuntimeError, ValueError), lambda lib: lib.stack([])),
+    ("stack", RuntimeError, lambda lib: lib.stack([lib.ones(2), lib.ones(3)])),
+    ("stack", IndexError, lambda lib: lib.stack([lib.ones(2)], 2)),
+    ("split", RuntimeError, lambda lib: lib.ones(3).split([1, 1])),
+    ("split", RuntimeError, lambda lib: lib.ones(3).split([4, -1])),
+    ("split", RuntimeError, lambda lib: lib.ones(3).split(0)),
+    ("split", RuntimeError, lambda lib: lib.ones(3).split(-1)),
+    ("split", IndexError, lambda lib: lib.ones(3).split(1, 1)),
+    ("chunk", RuntimeError, lambda lib: lib.ones(3).chunk(0)),
+    ("unbind", IndexError, lambda lib: lib.tensor(1.0).unbind()),
+    ("unbind", IndexError, lambda lib: lib.ones(2).unbind(1)),
+    ("getitem", IndexError, lambda lib: lib.ones(2)[2]),
+    ("getitem", IndexError, lambda lib: lib.ones(2)[-3]),
+    ("getitem", IndexError, lambda lib: lib.ones(2)[0, 0]),
+    ("getitem", IndexError, lambda lib: lib.tensor(1.0)[0]),
+    ("getitem", IndexError, lambda lib: lib.ones(2)[lib.tensor([0, 5])]),
+    ("getitem", IndexError, lambda lib: lib.ones(2)[lib.ones(1)]),
+    ("getitem", IndexError, lambda lib: lib.ones(2)[lib.tensor([True, False, True])]),
+    ("getitem", IndexError, lambda lib: lib.ones(2, 2)[lib.tensor([0, 1]), lib.tensor([0, 1, 0])]),
+    ("getitem", ValueError, lambda lib: lib.ones(2)[::-1]),
+    ("getitem", (IndexError, TypeError), lambda lib: lib.ones(2)[1.5]),
+    ("getitem", (IndexError, TypeError), lambda lib: lib.ones(2)["a"]),
+    ("gather", RuntimeError, lambda lib: lib.ones(2, 3).gather(0, lib.tensor([0, 1]))),
+    ("gather", RuntimeError, lambda lib: lib.ones(2, 3).gather(0, lib.tensor([[0, 0, 0, 0]]))),
+    ("gather", RuntimeError, lambda lib: lib.ones(2).gather(0, lib.tensor([2]))),
+    ("gather", RuntimeError, lambda lib: lib.ones(2).gather(0, lib.tensor([-1]))),
+    ("gather", RuntimeError, lambda lib: lib.ones(2).gather(0, lib.ones(1))),
+    ("gather", IndexError, lambda lib: lib.ones(2).gather(1, lib.tensor([0]))),
+    (
+        "scatter_add",
+        RuntimeError,
+        lambda lib: lib.zeros(3).scatter_add(0, lib.tensor([0, 1, 1]), lib.ones(2)),
+    ),
+    (
+        "scatter_add",
+        RuntimeError,
+        lambda lib: lib.zeros(3).scatter_add(0, lib.tensor([0, 5]), lib.ones(2)),
+    ),
+    (
+        "scatter_add",
+        RuntimeError,
+        lambda lib: lib.zeros(3).scatter_add(0, lib.tensor([0]), lib.tensor([1])),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "call"), REFUSED, ids=[f"{row[0]}-{i}" for i, row in enumerate(REFUSED)]
+)
+def test_what_torch_refuses_is_refused_with_its_kind_of_error(
+    name: str, kind: Any, call: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(kind):
+        call(torch)
+    with pytest.raises(kind) as caught:
+        call(tt)
+    assert name in str(caught.value)
+
+
+def test_a_free_function_wants_at_least_one_tensor() -> None:
+    for call in (lambda: tt.exp(2.0), lambda: tt.add(1, 2), lambda: tt.tanh(np.ones(2))):
+        with pytest.raises(TypeError, match="Tensor"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib: lib.add(input=lib.ones(2), other=lib.ones(2)),
+        lambda lib: lib.sub(lib.ones(2), other=3),
+        lambda lib: lib.tanh(input=lib.ones(2)),
+        lambda lib: lib.sum(input=lib.ones(2, 3), dim=1, keepdim=True),
+        lambda lib: lib.sum(lib.ones(2, 3), axis=1, keepdims=True),
+        lambda lib: lib.ones(2, 3).sum(dim=[]),
+        lambda lib: lib.ones(2, 3).mean(dim=(0, 1)),
+        lambda lib: lib.ones(2, 3).sum(axis=0),
+        lambda lib: lib.softmax(input=lib.ones(2, 3), dim=1),
+        lambda lib: lib.ones(2, 3).softmax(dim=-1),
+        lambda lib: lib.ones(2, 3).argmax(dim=1, keepdim=True),
+        lambda lib: lib.ones(2, 3).squeeze(dim=0),
+        lambda lib: lib.unsqueeze(lib.ones(2), dim=0),
+        lambda lib: lib.ones(2, 3).permute(dims=(1, 0)),
+        lambda lib: lib.ones(2, 3).reshape((3, 2)),
+        lambda lib: lib.ones(2, 3).reshape(lib.Size([3, 2])),
+        lambda lib: lib.reshape(lib.ones(2, 3), (-1,)),
+        lambda lib: lib.ones(2, 3).view(6),
+        lambda lib: lib.ones(2, 1).expand((2, 3)),
+        lambda lib: lib.transpose(lib.ones(2, 3), dim0=0, dim1=1),
+        lambda lib: lib.ones(2, 3).flip((0, 1)),
+        lambda lib: lib.flip(lib.ones(2, 3), dims=[0]),
+        lambda lib: lib.flatten(lib.ones(2, 3, 4), start_dim=1),
+        lambda lib: lib.cat(tensors=[lib.ones(2), lib.ones(3)], dim=0),
+        lambda lib: lib.cat((lib.ones(2, 1), lib.ones(2, 1)), axis=1),
+        lambda lib: lib.stack((lib.ones(2), lib.ones(2)), dim=1),
+        lambda lib: lib.where(lib.tensor([True, False]), lib.ones(2), 0.0),
+        lambda lib: lib.ones(2).where(lib.tensor([True, False]), 0.0),
+        lambda lib: lib.clamp(lib.ones(2), max=0.5),
+        lambda lib: lib.ones(2).clamp(min=2),
+        lambda lib: lib.pow(lib.ones(2), exponent=2),
+        lambda lib: lib.max(lib.tensor([1.0, 5.0]), lib.tensor([2.0, 3.0])),
+        lambda lib: lib.min(lib.tensor([[1.0, 5.0]]), dim=1).values,
+        lambda lib: lib.tensor([[1.0, 5.0]]).max(dim=1).indices,
+        lambda lib: lib.tensor([[1.0, 5.0]]).max(1, keepdim=True)[0],
+        lambda lib: lib.max(lib.tensor([1.0, 5.0])),
+        lambda lib: lib.gather(lib.ones(2, 3), dim=1, index=lib.tensor([[0], [1]])),
+        lambda lib: lib.zeros(3).scatter_add(0, index=lib.tensor([0]), src=lib.ones(1)),
+        lambda lib: lib.split(lib.arange(4), split_size_or_sections=[1, 3], dim=0)[1],
+        lambda lib: lib.chunk(lib.arange(5), chunks=2)[0],
+        lambda lib: lib.ones(2).masked_fill(mask=lib.tensor([True, False]), value=3),
+        lambda lib: lib.matmul(input=lib.ones(2, 2), other=lib.ones(2)),
+        lambda lib: lib.mm(lib.ones(2, 2), lib.ones(2, 2)),
+        lambda lib: lib.ones(2, 2).t().T.mT,
+        lambda lib: lib.arange(6).reshape(2, 3)[1:, [0, 2]],
+        lambda lib: lib.arange(6).reshape(2, 3)[lib.arange(6).reshape(2, 3) > 2],
+        lambda lib: lib.arange(6).reshape(2, 3).to(lib.float64).type_as(lib.ones(1)),
+    ],
+)
+def test_a_call_of_torch_runs_as_it_is(call: Callable[[Any], Any]) -> None:
+    same(call(tt), call(torch))
+
+
+# -- the table itself
+
+
+def test_every_primitive_is_in_the_table() -> None:
+    for module in pkgutil.walk_packages(tt.__path__, "tinytensor."):
+        importlib.import_module(module.name)
+    assert set(PRIMITIVES) == {row.op for row in ROWS}
+
+
+def test_no_sample_is_near_a_kink() -> None:
+    for row in ROWS:
+        values = [a.ravel() for a in row.arrays() if a.dtype.kind == "f"]
+        if not at_a_kink(row) and values:
+            together = np.concatenate(values)
+            assert np.all(np.abs(together) >= 0.3)
+            assert np.all(np.diff(np.sort(np.abs(together))) > 1e-4)
