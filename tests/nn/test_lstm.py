@@ -126,6 +126,22 @@ def test_dropout_draws_torchs_own_masks(rng, dtype, bidirectional):
     assert_all_close(flat(ours(x_)), flat(theirs(x)), **tolerance)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [2, 3])
+def test_second_derivatives_through_dropout_are_torchs(rng, layers, bidirectional, bias):
+    theirs, ours = pair(3, 4, layers, dropout=0.4, bidirectional=bidirectional, bias=bias)
+    x, x_ = leaf(rng, 5, 2, 3)
+    seconds = []
+    for library, model, input in ((torch, theirs, x), (tt, ours, x_)):
+        library.manual_seed(3)
+        leaves = [input, *model.parameters()]
+        loss = sum(y.square().sum() for y in flat(model(input)))
+        first = library.autograd.grad(loss, leaves, create_graph=True)
+        seconds.append(library.autograd.grad(sum((g * g).sum() for g in first), leaves))
+    assert_all_close(seconds[1], seconds[0], rtol=1e-8, atol=1e-9)
+
+
 def test_dropout_with_create_graph_uses_the_mask_that_was_drawn(rng):
     lstm = nn.LSTM(3, 4, 2, dropout=0.5).double()
     x = tt.tensor(rng.standard_normal((5, 2, 3)), requires_grad=True)
