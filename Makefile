@@ -11,7 +11,7 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 # One thing at a time, also under -j: two installs into one environment would meet.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test long lint types golden stubs setup clean
+.PHONY: help demo test long lint types golden bench stubs setup clean
 
 help:
 	@echo "make demo    learn to highlight Python; writes into out/ (short: make demo STEPS=20)"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint    ruff alone"
 	@echo "make types   mypy alone"
 	@echo "make golden  write the golden drawings and the notebooks' outputs anew; look at the diff"
+	@echo "make bench   the cost of one small operation beside torch's"
 	@echo "make stubs   write tinytensor/tensor.pyi anew, after a change to the operations"
 	@echo "make setup   make .venv for the tests; the others do what they need of it"
 	@echo "make clean   remove .venv, caches and out/"
@@ -47,6 +48,9 @@ types: $(VENV)/test.stamp
 
 golden: $(VENV)/test.stamp
 	TINYTENSOR_OVERWRITE_GOLDEN=1 $(PY) -m pytest -q tests/viz tests/examples/test_notebooks.py
+
+bench: $(VENV)/test.stamp
+	$(PY) benchmarks/operations.py $(ARGS)
 
 stubs: $(VENV)/test.stamp
 	$(PY) -m tinytensor._stubs

@@ -352,16 +352,22 @@ def run(options: argparse.Namespace, checkpoint: Path) -> bool:
     return True
 
 
+def last_change(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.safetensors"
     if options.resume and not checkpoint.exists():
         raise SystemExit(f"--resume: expected {checkpoint}, got no such file; start without it")
+    before = last_change(checkpoint)
     with contextlib.suppress(KeyboardInterrupt):
         if run(options, checkpoint):
             return 0
-    if checkpoint.exists():
+    if options.resume or last_change(checkpoint) != before:
         again = [sys.executable, __file__, "--resume", "--out", str(options.out)]
         print("\nstopped; to go on:", shlex.join(again))
     else:

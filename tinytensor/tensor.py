@@ -201,7 +201,8 @@ class Tensor:
         """The same memory outside the graph, whose writes are *not* counted (as in torch).
 
         Changing a value this way between forward and backward gives a wrong gradient silently;
-        `with no_grad():` is the safe way. Assigning replaces the memory.
+        `with no_grad():` is the safe way. Assigning replaces the memory; a graph recorded before
+        keeps the old one.
         """
         return make(self._array)
 
@@ -209,6 +210,11 @@ class Tensor:
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
+        if self._requires_grad and value._array.dtype.kind != "f":
+            raise RuntimeError(
+                "data: expected a floating-point tensor for one that requires grad, got "
+                f"{value.dtype}"
+            )
         self._array = value._array
 
     # -- leaving for Python and NumPy

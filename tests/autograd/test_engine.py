@@ -1033,3 +1033,43 @@ def test_a_kernel_without_a_wish_for_gradients_records_nothing(pair: tuple[Any, 
     y = scaled_product(a, b.detach())[0]
     y.sum().backward()
     assert b.grad is None
+
+
+# -- what an error says
+
+
+def test_a_changed_value_is_named_by_its_own_shape() -> None:
+    a = tt.rand(1, 3, requires_grad=True)
+    b = tt.rand(5, 3, requires_grad=True) * 1
+    y = a * b
+    b.add_(1)
+    with pytest.raises(RuntimeError, match=r"mul needs for its gradient, of shape \(5, 3\)"):
+        y.sum().backward()
+
+
+def test_a_changed_input_of_a_kernel_is_named_by_its_own_shape() -> None:
+    lstm = tt.nn.LSTM(3, 4)
+    y = lstm(tt.rand(5, 2, 3))[0].sum()
+    with tt.no_grad():
+        lstm.weight_hh_l0.mul_(2)
+    with pytest.raises(RuntimeError, match=r"lstm in LSTM needs .* of shape \(16, 4\)"):
+        y.backward()
+
+
+def test_data_of_a_leaf_that_requires_grad_stays_floating() -> None:
+    x = tt.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="floating-point"):
+        x.data = tt.tensor([1, 2])
+    x.data = tt.zeros(3)
+    assert x.shape == (3,)
+
+
+def test_a_grad_of_another_shape_is_refused_with_a_cure() -> None:
+    x = tt.ones(2, requires_grad=True)
+    (x * 2).sum().backward()
+    x.data = tt.zeros(3)
+    with pytest.raises(RuntimeError, match=r"of shape \(3,\).*got shape \(2,\).*Set .grad to None"):
+        (x * 2).sum().backward()
+    x.grad = None
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]

@@ -1,6 +1,7 @@
 """Depth and memory: no recursion, no cycles, linear work, nothing left of a finished step."""
 
 import gc
+import resource
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
+from tinytensor import nn, optim
 from tinytensor.autograd.primitive import PRIMITIVES, primitive
 
 # -- depth
@@ -413,3 +415,40 @@ def test_views_hold_no_memory_of_their_own() -> None:
         return views, x.t(), x.expand(10, 50, 20_000), x.reshape(-1), x.detach(), x.unbind()
 
     assert arrays_at_most(look, x.detach().numpy().nbytes) < 0.1
+
+
+def trained_lstm() -> Callable[[int], None]:
+    """A function that takes steps of a real training: LSTM, Linear, Adam, clipping."""
+    tt.manual_seed(0)
+    lstm = nn.LSTM(2, 4, 2, bidirectional=True)
+    readout = nn.Linear(8, 1)
+    parameters = [*lstm.parameters(), *readout.parameters()]
+    optimizer = optim.Adam(parameters)
+    x = tt.rand(3, 2, 2)
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            loss = readout(lstm(x)[0]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+
+    return train
+
+
+def test_training_an_lstm_leaves_no_object_behind(no_collector: None) -> None:
+    train = trained_lstm()
+    train(20)
+    before = len(gc.get_objects())
+    train(500)
+    assert len(gc.get_objects()) - before < 20
+
+
+@pytest.mark.long
+def test_ten_thousand_steps_of_an_lstm_do_not_grow_the_process(no_collector: None) -> None:
+    train = trained_lstm()
+    train(5000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    train(10_000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1000  # kB

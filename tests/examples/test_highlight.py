@@ -305,6 +305,22 @@ def test_saved_weights_are_the_checkpoints(finished: tuple[Path, str]) -> None:
     assert state["losses"][-5:].mean() < state["losses"][:5].mean()
 
 
+def test_an_early_stop_does_not_offer_an_older_run(
+    highlight: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"of an older run")
+    monkeypatch.setattr(highlight.data, "standard_library", interrupted)
+    assert highlight.main(["--steps", "3", "--out", str(tmp_path)]) == 130
+    assert "stopped before anything was saved" in capsys.readouterr().out
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == b"of an older run"
+
+
 def test_extras_that_are_not_installed_are_named(
     highlight: ModuleType,
     tmp_path: Path,

@@ -87,6 +87,23 @@ def test_kernel_reference_and_torch_agree(rng, layers, directions, bias, batch_f
     assert_all_close(our_second, second, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize(("layers", "directions", "bias", "batch_first", "steps"), CASES)
+def test_every_form_matches_finite_differences(
+    rng, layers, directions, bias, batch_first, steps, dropout
+):
+    options = {"bias": bias, "batch_first": batch_first, "bidirectional": directions == 2}
+    lstm = nn.LSTM(3, 2, layers, dropout=dropout if layers > 1 else 0.0, **options).double()
+    shape = (2, steps, 3) if batch_first else (steps, 2, 3)
+    x = tt.tensor(rng.standard_normal(shape), requires_grad=True)
+    h, c = (
+        tt.tensor(rng.standard_normal((layers * directions, 2, 2)), requires_grad=True)
+        for _ in "hc"
+    )
+    leaves = (x, h, c, *lstm.parameters())
+    assert tt.autograd.gradcheck(lambda *_: flat(lstm(x, (h, c))), leaves, fast_mode=True)
+
+
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_first_and_second_derivatives_match_finite_differences(rng, layers, directions):
@@ -105,10 +122,14 @@ def test_first_and_second_derivatives_match_finite_differences(rng, layers, dire
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_dropout_draws_torchs_own_masks(rng, dtype, bidirectional):
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_dropout_draws_torchs_own_masks(rng, dtype, bidirectional, batch_first, steps):
     name = np.dtype(dtype).name
-    theirs, ours = pair(5, 4, 3, dtype=name, dropout=0.4, bidirectional=bidirectional)
-    x, x_ = leaf(rng, 6, 3, 5, dtype=dtype)
+    options = {"bidirectional": bidirectional, "batch_first": batch_first}
+    theirs, ours = pair(5, 4, 3, dtype=name, dropout=0.4, **options)
+    shape = (3, steps, 5) if batch_first else (steps, 3, 5)
+    x, x_ = leaf(rng, *shape, dtype=dtype)
     torch.manual_seed(11)
     tt.manual_seed(11)
     expected, got = flat(theirs(x)), flat(ours(x_))
@@ -426,12 +447,66 @@ def test_a_wrong_state_is_told_the_expected_shape_and_the_usual_cause(shape, cau
     lstm(tt.zeros(5, 2, 3), (good, good))
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_backward_walk_may_go_in_blocks_of_any_size(rng, monkeypatch, bidirectional):
+    theirs, ours = pair(3, 4, 2, bidirectional=bidirectional)
+    array = rng.standard_normal((7, 2, 3))
+    results = []
+    for bytes_in_a_block in (1, 3 * 2 * 16 * 8, 1 << 30):  # a step, three steps, all of them
+        monkeypatch.setattr("tinytensor.nn.lstm_kernel._BLOCK_BYTES", bytes_in_a_block)
+        ours.zero_grad()
+        ours(tt.tensor(array))[0].square().sum().backward()
+        results.append([p.grad.numpy().copy() for p in ours.parameters()])
+    theirs(torch.tensor(array))[0].square().sum().backward()
+    for gradients in results:
+        for a, b, p in zip(gradients, results[0], theirs.parameters(), strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_allclose(a, p.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_an_empty_batch_has_gradients_of_zero():
+    theirs, ours = pair(3, 4, 2, bidirectional=True)
+    for model, library in ((theirs, torch), (ours, tt)):
+        output, (h, c) = model(library.zeros(5, 0, 3, dtype=library.float64))
+        (output.sum() + h.sum() + c.sum()).backward()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy())
+
+
+def test_a_kernel_computes_only_the_gradients_that_are_asked_for(rng, monkeypatch):
+    from tinytensor.nn.lstm_kernel import lstm as kernel
+
+    needs = []
+    backward = kernel.backward
+
+    def watched(gradients, saved, arrays, needed, **static):
+        needs.append(needed)
+        return backward(gradients, saved, arrays, needed, **static)
+
+    monkeypatch.setattr(kernel, "backward", watched)
+    lstm = nn.LSTM(3, 4)
+    x = tt.rand(5, 2, 3, requires_grad=True)
+    tt.autograd.grad(lstm(x)[0].sum(), x)
+    tt.autograd.grad(lstm(x)[0].sum(), lstm.weight_hh_l0)
+    assert needs == [
+        (True, False, False, False, False, False, False, False),
+        (False, False, False, False, False, True, False, False),
+    ]
+
+
 BAD_INPUTS = [
     (lambda lstm: lstm(tt.zeros(5, 2, 4)), RuntimeError, "Expected 3, got 4"),
     (lambda lstm: lstm(tt.zeros(5, 2, 2, 3)), ValueError, "2D or 3D, got 4D"),
     (lambda lstm: lstm(tt.zeros(0, 2, 3)), RuntimeError, "sequence length"),
     (lambda lstm: lstm(tt.zeros(5, 2, 3, dtype=tt.float64)), RuntimeError, "float64.*float32"),
     (lambda lstm: lstm(tt.zeros(5, 2, 3), tt.zeros(1, 2, 4)), TypeError, r"pair \(h_0, c_0\)"),
+    (
+        lambda lstm: lstm(tt.zeros(5, 2, 3), (tt.zeros(1, 2, 4), tt.zeros(1, 2, 4).double())),
+        RuntimeError,
+        "c_0 and parameters of one dtype.*float64.*float32",
+    ),
+    (lambda lstm: nn.LSTM(0, 4), ValueError, "input_size must be greater than zero"),
+    (lambda lstm: nn.LSTM(3, 4, proj_size=2), NotImplementedError, "proj_size"),
     (lambda lstm: nn.LSTM(3, 0), ValueError, "hidden_size"),
     (lambda lstm: nn.LSTM(3, 4, 0), ValueError, "num_layers"),
     (lambda lstm: nn.LSTM(3, 4, 2, dropout=1.5), ValueError, r"\[0, 1\]"),

@@ -102,6 +102,11 @@ def accumulate(tensor: Tensor, value: Any) -> None:
     elif held.requires_grad:
         held = held.detach()
         tensor._grad = make(held._array + value)
+    elif held._array.shape != value.shape or not held._array.flags.writeable:
+        raise RuntimeError(
+            f"backward: expected .grad to be of shape {value.shape}, with memory of its own, got "
+            f"shape {held._array.shape}; was .grad or .data replaced? Set .grad to None"
+        )
     else:
         held._array += value
         held._storage[0] += 1

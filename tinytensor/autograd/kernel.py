@@ -57,10 +57,10 @@ class Kernel:
         edges: tuple[Any, ...] = ()
         if mode.recording:
             edges = tuple(None if x is None else edge_of(x) for x in inputs)
-        if not any(edge is not None for edge in edges):
-            return tuple(map(make, outputs))
         results = tuple(map(make, outputs))
-        kept = tuple((x._storage, x._storage[0]) for x in inputs if x is not None)
+        if not any(edge is not None for edge in edges):
+            return results
+        kept = tuple(None if x is None else (x._storage, x._storage[0]) for x in inputs)
         node = record(self, None, edges, (arrays, saved, static), kept, outputs[0], mode)
         node.shape = tuple(y.shape for y in outputs)
         node.dtype = tuple(y.dtype for y in outputs)
@@ -69,12 +69,14 @@ class Kernel:
             result._requires_grad = True
         return results
 
-    def differentiate(self, node: Node, g: tuple[Any, ...], create_graph: bool) -> Any:
-        """The gradients of the inputs: by hand, or by differentiating the reference."""
+    def differentiate(
+        self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], create_graph: bool
+    ) -> Any:
+        """The gradients of the inputs that have an edge: by hand, or from the reference."""
         arrays, saved, static = node.saved
         if create_graph:
-            return self._differentiate_reference(arrays, static, node.edges, g)
-        needs = tuple(edge is not None for edge in node.edges)
+            return self._differentiate_reference(arrays, static, edges, g)
+        needs = tuple(edge is not None for edge in edges)
         return self.backward(g, saved, arrays, needs, **static)
 
     def _differentiate_reference(

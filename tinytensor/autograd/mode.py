@@ -88,7 +88,7 @@ class _Bare(_Setting):
         self = super().__new__(cls)
         if function is None:
             return self
-        self.__init__()  # type: ignore[misc]
+        self.__init__()  # type: ignore[misc]  # Python won't: what is returned is a function
         return self(function)
 
 

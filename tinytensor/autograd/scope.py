@@ -34,23 +34,14 @@ class Label:
             label = label.parent
         return ".".join(part for part in reversed(parts) if part)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Label:
-        parent = None if self.parent is None else memo.get(id(self.parent))
-        twin = Label(self.kind, self.name if parent is not None else "", parent)
-        memo[id(self)] = twin
-        return twin
-
-    def __reduce__(self) -> Any:
-        return Label, (self.kind, self.name, self.parent)
-
 
 class Scope:
     """One stretch of a computation, inside another. As a `with` block it claims what is recorded.
 
     kind : "module", "layer", "direction", "step", or "scope" for a user's own
     name : Label of a module, or the layer's number, "forward"/"reverse", the time t, a user's text
-    number : rises from scope to scope. Each call of a module opens a new one, so that of the scopes
-        of one label in a graph the n-th is the n-th call there
+    number : rises from one entered scope to the next. Each call of a module opens a new one, so
+        that of the scopes of one label in a graph the n-th is the n-th call there
     """
 
     __slots__ = ("kind", "name", "number", "parent")
@@ -58,11 +49,17 @@ class Scope:
     def __init__(self, kind: str, name: Any) -> None:
         self.kind = kind
         self.name = name
-        self.number = next_number()
+        self.number = 0
         self.parent: Scope | None = None
 
     def __enter__(self) -> Scope:
+        if self.number:
+            raise RuntimeError(
+                f"scope: expected a new scope for each `with`, got {self!r} again; what was "
+                "recorded in it the first time would move"
+            )
         mode = threads.mode
+        self.number = next_number()
         self.parent = mode.scope
         mode.scope = self
         return self

@@ -156,9 +156,10 @@ class Walk:
             if version is None:
                 continue
             if type(version) is list:
-                _check_versions(node, version)
+                if any(v is not None and v[0][0] != v[1] for v in version):
+                    _changed(node)
             elif version[0][0] != version[1]:
-                _changed(node, version[0][0], version[1])
+                _changed(node)
         if self.create_graph:
             mode.scope = node.scope
         plan = node.plan
@@ -166,7 +167,7 @@ class Walk:
         if self.wanted_nodes is not None:
             edges = tuple(edge if self.leads(edge) else None for edge in edges)
         if plan is None:
-            gradients = node.op.differentiate(node, g, self.create_graph)
+            gradients = node.op.differentiate(node, edges, g, self.create_graph)
             for edge, gx in zip(edges, gradients, strict=True):
                 if edge is not None and gx is not None:
                     self.arrive(edge, gx, node)
@@ -248,7 +249,9 @@ class _Identity:
     listed = False
 
     @staticmethod
-    def differentiate(node: Node, g: Any, create_graph: bool) -> tuple[Any, ...]:
+    def differentiate(
+        node: Node, edges: tuple[Any, ...], g: Any, create_graph: bool
+    ) -> tuple[Any, ...]:
         return (g,)
 
 
@@ -271,17 +274,18 @@ def _used_twice(node: Node) -> NoReturn:
     )
 
 
-def _check_versions(node: Node, versions: list[Any]) -> None:
-    for version in versions:
-        if version is not None and version[0][0] != version[1]:
-            _changed(node, version[0][0], version[1])
-
-
-def _changed(node: Node, now: int, then: int) -> NoReturn:
+def _changed(node: Node) -> NoReturn:
+    """Say which of the values that a node kept was written to since."""
+    values = node.saved if node.plan is not None else node.saved[0]
+    pairs: list[tuple[Any, Any]] = []
+    for value, version in zip(values, node.kept, strict=True):
+        several = type(version) is list
+        pairs += zip(value, version, strict=True) if several else [(value, version)]
+    array, (storage, then) = next((a, v) for a, v in pairs if v is not None and v[0][0] != v[1])
     where = f" in {node.scope}" if node.scope is not None else ""
-    shapes = node.shape if node.shape and isinstance(node.shape[0], tuple) else tuple(node.shape)
     raise RuntimeError(
-        f"backward: a value that {node.op.name}{where} (output of shape {shapes}) needs for its "
-        "gradient has been modified by an inplace operation since: expected version "
-        f"{then}, got {now}. Use the out-of-place form of the later operation, or .clone() first"
+        f"backward: one of the values that {node.op.name}{where} needs for its gradient, of shape "
+        f"{array.shape}, has been modified by an inplace operation since: expected version "
+        f"{then}, got {storage[0]}. Use the out-of-place form of the later operation, or .clone() "
+        "first"
     )

@@ -35,6 +35,7 @@ import numpy as np
 
 from ..autograd.kernel import kernel
 from ..dtypes import Array
+from .layers_kernel import Walked, backward_layers, flat, forward_layers
 from .scan import layers_and_directions, lstm_cell
 
 _BLOCK_BYTES = 1 << 18  # how much of dz is prepared at a time: about what a core's cache holds
@@ -77,11 +78,6 @@ def _halved(rows: Array) -> Array:
     return rows
 
 
-def _flat(array: Array) -> Array:
-    """(T, N, features) as the matrix (T · N, features); no copy."""
-    return array.reshape(-1, array.shape[2])
-
-
 def _gate(array: Array, number: int) -> Array:
     """One of the four gates of (..., 4H)."""
     size = array.shape[-1] // 4
@@ -89,12 +85,16 @@ def _gate(array: Array, number: int) -> Array:
 
 
 def _scan_forward(
-    x: Array, h0: Array, c0: Array, weights: tuple[Array, ...], reverse: bool, h_out: Array
-) -> Saved:
-    """One direction of one layer. x (T, N, I), h0 and c0 (N, H); writes the outputs into h_out."""
+    x: Array, state: tuple[Array, ...], weights: tuple[Array, ...], reverse: bool, h_out: Array
+) -> tuple[Saved, tuple[Array, ...]]:
+    """One direction of one layer: what it leaves, and its last h and c.
+
+    x (T, N, I); state = h0, c0 (N, H) each; the outputs (T, N, H) are written into h_out.
+    """
+    h0, c0 = state
     steps, batch, size = h_out.shape
     w_ih, w_hh = (_halved(_reordered(w)) for w in weights[:2])
-    gates = np.matmul(_flat(x), w_ih.T).reshape(steps, batch, 4 * size)
+    gates = np.matmul(flat(x), w_ih.T).reshape(steps, batch, 4 * size)
     if len(weights) == 4:
         gates += _halved(_reordered(weights[2] + weights[3]))
     cells = np.empty((steps + 1, batch, size), x.dtype)
@@ -114,9 +114,7 @@ def _scan_forward(
     o, i, f, g = (_gate(gates, k) for k in range(4))
     walk = zip(gates, o, i, f, g, c_before, c, tanh_c, h_out, strict=True)
     h = h0
-    for z, o_t, i_t, f_t, g_t, c_old, c_t, tanh_t, h_t in (
-        reversed(list(walk)) if reverse else walk
-    ):
+    for z, o_t, i_t, f_t, g_t, c_old, c_t, tanh_t, h_t in reversed(list(walk)) if reverse else walk:
         np.matmul(h, w_state, out=from_state)
         z += from_state
         np.tanh(z, out=z)
@@ -128,7 +126,8 @@ def _scan_forward(
         np.tanh(c_t, out=tanh_t)
         np.multiply(o_t, tanh_t, out=h_t)
         h = h_t
-    return Saved(gates, c, c_before, tanh_c, h_out, h0)
+    last = 0 if reverse else -1
+    return Saved(gates, c, c_before, tanh_c, h_out, h0), (h_out[last], c[last])
 
 
 def _coefficients(saved: Saved, block: slice, k_z: Array, k_c: Array) -> None:
@@ -151,12 +150,38 @@ def _coefficients(saved: Saved, block: slice, k_z: Array, k_c: Array) -> None:
 
 
 def _scan_backward(
+    saved: Saved,
+    x: Array,
+    weights: tuple[Array, ...],
+    dy: Array,
+    d_state: tuple[Array, ...],
+    reverse: bool,
+    needs_x: bool,
+    needs: tuple[bool, ...],
+) -> tuple[Array | None, tuple[Array, ...], list[Array | None]]:
+    """The gradients of one scan: of x, of its first h and c, and of its weights.
+
+    dy (T, N, H) enters at the outputs, d_state = dh, dc (N, H) at the last state; these two are
+    consumed. What is not needed is None.
+    """
+    dh, dc = d_state
+    dz, dh, dc = _gate_gradients(saved, weights[1], dy, dh, dc, reverse)
+    flat_dz = flat(dz)
+    gradients: list[Array | None] = [None] * len(weights)
+    if needs[0]:
+        gradients[0] = _restored(np.matmul(flat_dz.T, flat(x)))
+    if needs[1]:
+        gradients[1] = _restored(_recurrent_gradient(dz, saved, reverse))
+    if any(needs[2:]):
+        gradients[2] = gradients[3] = _restored(flat_dz.sum(axis=0))
+    dx = np.matmul(flat_dz, _reordered(weights[0])).reshape(x.shape) if needs_x else None
+    return dx, (dh, dc), gradients
+
+
+def _gate_gradients(
     saved: Saved, w_hh: Array, dy: Array, dh: Array, dc: Array, reverse: bool
 ) -> tuple[Array, Array, Array]:
-    """The gradients of one scan: (dz (T, N, 4H), dh0, dc0).
-
-    dy (T, N, H) enters at the outputs, dh and dc (N, H) at the last state; these two are consumed.
-    """
+    """The walk back through time: dz (T, N, 4H), and dh and dc of the first state (N, H)."""
     steps, batch, size = saved.h.shape
     w_back = _reordered(w_hh)
     dz = np.empty_like(saved.gates)
@@ -171,7 +196,7 @@ def _scan_backward(
         k_block = k_c[: len(dz_block)]
         _coefficients(saved, block, dz_block, k_block)
         dz_o = _gate(dz_block, 0)
-        dz_ifg = dz_block[:, :, size:].reshape(-1, batch, 3, size)
+        dz_ifg = dz_block[:, :, size:].reshape(len(dz_block), batch, 3, size)
         walk = list(zip(dy[block], dz_block, dz_o, dz_ifg, k_block, forget[block], strict=True))
         for dy_t, dz_t, dz_o_t, dz_ifg_t, k_t, f_t in walk if reverse else reversed(walk):
             dh += dy_t
@@ -191,8 +216,14 @@ def _recurrent_gradient(dz: Array, saved: Saved, reverse: bool) -> Array:
         first, later, earlier = dz[-1], dz[:-1], saved.h[1:]
     gradient = np.matmul(first.T, saved.h0)
     if len(later):
-        gradient += np.matmul(_flat(later).T, _flat(earlier))
+        gradient += np.matmul(flat(later).T, flat(earlier))
     return gradient
+
+
+def _grouped(weights: tuple[Any, ...], scans: int) -> list[tuple[Any, ...]]:
+    """The weights of each scan."""
+    each = len(weights) // scans
+    return [weights[k * each : (k + 1) * each] for k in range(scans)]
 
 
 def _reference(
@@ -204,9 +235,7 @@ def _reference(
     layers: int,
     directions: int,
 ) -> tuple[Any, ...]:
-    scans = layers * directions
-    each = len(weights) // scans
-    grouped = [tuple(weights[k * each : (k + 1) * each]) for k in range(scans)]
+    grouped = _grouped(weights, layers * directions)
     output, states = layers_and_directions(
         lstm_cell, x, (h0, c0), grouped, layers, directions, mask
     )
@@ -215,57 +244,23 @@ def _reference(
 
 def _backward(
     gradients: tuple[Array | None, ...],
-    saved: tuple[Any, ...],
+    saved: Walked,
     arrays: tuple[Any, ...],
     needs: tuple[bool, ...],
     layers: int,
     directions: int,
 ) -> list[Array | None]:
     _, h0, c0, mask, *weights = arrays
-    scans, inputs, outputs = saved
-    each = len(weights) // len(scans)
-    size = h0.shape[2]
-    g_output, g_h, g_c = gradients
-    results: list[Array | None] = [None] * len(arrays)
-    g_h0 = np.empty_like(h0)
-    g_c0 = np.empty_like(c0)
-    g_mask = np.empty_like(mask) if needs[3] else None
-    dy = np.zeros_like(outputs[-1]) if g_output is None else g_output
-    for layer in reversed(range(layers)):
-        dx: Array | None = None
-        flat_x = _flat(inputs[layer])
-        for direction in range(directions):
-            number = layer * directions + direction
-            scan = scans[number]
-            reverse = direction == 1
-            own = slice(direction * size, (direction + 1) * size)
-            w_ih, w_hh = weights[number * each : number * each + 2]
-            dh = np.zeros_like(scan.h0) if g_h is None else np.array(g_h[number], order="C")
-            dc = np.zeros_like(scan.h0) if g_c is None else np.array(g_c[number], order="C")
-            dz, g_h0[number], g_c0[number] = _scan_backward(
-                scan, w_hh, dy[:, :, own], dh, dc, reverse
-            )
-            flat_dz = _flat(dz)
-            at = 4 + number * each
-            if needs[at]:
-                results[at] = _restored(np.matmul(flat_dz.T, flat_x))
-            if needs[at + 1]:
-                results[at + 1] = _restored(_recurrent_gradient(dz, scan, reverse))
-            if each == 4 and (needs[at + 2] or needs[at + 3]):
-                results[at + 2] = results[at + 3] = _restored(flat_dz.sum(axis=0))
-            if layer > 0 or needs[0]:
-                part = np.matmul(flat_dz, _reordered(w_ih)).reshape(inputs[layer].shape)
-                dx = part if dx is None else np.add(dx, part, out=dx)
-        if layer == 0:
-            results[0] = dx
-        elif dx is not None:
-            dy = dx if mask is None else dx * mask[layer - 1]
-            if g_mask is not None:
-                g_mask[layer - 1] = dx * outputs[layer - 1]
-    results[1] = g_h0
-    results[2] = g_c0
-    results[3] = g_mask
-    return results
+    return backward_layers(
+        _scan_backward,
+        saved,
+        (h0, c0),
+        mask,
+        _grouped(tuple(weights), layers * directions),
+        gradients,
+        needs,
+        directions,
+    )
 
 
 @kernel(backward=_backward, reference=_reference, outputs=("output", "h_n", "c_n"))
@@ -277,7 +272,7 @@ def lstm(
     *weights: Array,
     layers: int,
     directions: int,
-) -> tuple[tuple[Array, ...], Any]:
+) -> tuple[tuple[Array, ...], Walked]:
     """All layers and directions of an LSTM.
 
     x : (T, N, I)
@@ -286,35 +281,5 @@ def lstm(
     weights : W_ih, W_hh and, unless there are none, b_ih, b_hh of each scan
     Outputs (T, N, directions · H), h_n and c_n shaped as h0.
     """
-    steps, batch, _ = x.shape
-    size = h0.shape[2]
-    each = len(weights) // (layers * directions)
-    scans: list[Saved] = []
-    inputs: list[Array] = []
-    outputs: list[Array] = []
-    h_n = np.empty_like(h0)
-    c_n = np.empty_like(c0)
-    layer_input = x
-    for layer in range(layers):
-        h_out = np.empty((steps, batch, directions * size), x.dtype)
-        for direction in range(directions):
-            number = layer * directions + direction
-            scan = _scan_forward(
-                layer_input,
-                h0[number],
-                c0[number],
-                weights[number * each : (number + 1) * each],
-                direction == 1,
-                h_out[:, :, direction * size : (direction + 1) * size],
-            )
-            last = 0 if direction == 1 else -1
-            h_n[number] = scan.h[last]
-            c_n[number] = scan.c[last]
-            scans.append(scan)
-        inputs.append(layer_input)
-        outputs.append(h_out)
-        layer_input = h_out
-        if mask is not None and layer < layers - 1:
-            layer_input = h_out * mask[layer]
-    # A copy: what is kept must not change when a user writes into the output.
-    return (outputs[-1].copy(), h_n, c_n), (scans, inputs, outputs)
+    grouped = _grouped(weights, layers * directions)
+    return forward_layers(_scan_forward, x, (h0, c0), mask, grouped, directions)

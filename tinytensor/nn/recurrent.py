@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -18,19 +18,26 @@ from .module import Module
 from .parameter import Parameter
 from .scan import lstm_cell
 
-State = tuple[Tensor, Tensor]
+Pair = tuple[Tensor, Tensor]
 
 
-def _wrong(message: str) -> NoReturn:
-    raise RuntimeError(message)
-
-
-def _check_kind(name: str, input: Tensor, weight: Tensor) -> None:
-    if input.dtype is not weight.dtype:
+def _check_dtype(name: str, what: str, tensor: Tensor, weight: Tensor) -> None:
+    if tensor.dtype is not weight.dtype:
         raise RuntimeError(
-            f"{name}: expected input and parameters of one dtype, got {input.dtype} and "
+            f"{name}: expected {what} and parameters of one dtype, got {tensor.dtype} and "
             f"{weight.dtype}; use .to() on either"
         )
+
+
+def _as_pair(name: str, names: tuple[str, str], hx: Any, weight: Tensor) -> tuple[Any, Any]:
+    """The two parts of a state, of the parameters' dtype."""
+    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
+        raise TypeError(
+            f"{name}: expected hx to be a pair ({', '.join(names)}), got {type(hx).__name__}"
+        )
+    for part_name, part in zip(names, hx, strict=True):
+        _check_dtype(name, part_name, part, weight)
+    return hx[0], hx[1]
 
 
 class LSTMCell(Module):
@@ -74,16 +81,16 @@ class LSTMCell(Module):
         """Draw all parameters anew from U(-1/√H, 1/√H)."""
         _draw(self, self.hidden_size)
 
-    def forward(self, input: Tensor, hx: State | None = None) -> State:
+    def forward(self, input: Tensor, hx: Pair | None = None) -> Pair:
         """input (N, I) or (I); hx = (h, c), each (N, H) or (H), zeros when left out -> (h', c')."""
         if input.ndim not in (1, 2):
             raise ValueError(f"LSTMCell: Expected input to be 1D or 2D, got {input.ndim}D instead")
         if input._array.shape[-1] != self.input_size:
-            _wrong(
+            raise RuntimeError(
                 f"LSTMCell: input has inconsistent input_size: got {input._array.shape[-1]} "
                 f"expected {self.input_size}"
             )
-        _check_kind("LSTMCell", input, self.weight_ih)
+        _check_dtype("LSTMCell", "input", input, self.weight_ih)
         batched = input.ndim == 2
         x = input if batched else unsqueeze(input, 0)
         if hx is None:
@@ -100,12 +107,11 @@ class LSTMCell(Module):
         return (h, c) if batched else (squeeze(h, 0), squeeze(c, 0))
 
     def _checked(self, hx: Any, input: Tensor) -> Any:
-        if not isinstance(hx, (tuple, list)) or len(hx) != 2:
-            raise TypeError(f"LSTMCell: expected hx to be a pair (h, c), got {type(hx).__name__}")
+        hx = _as_pair("LSTMCell", ("h", "c"), hx, self.weight_ih)
         expected = (*input._array.shape[:-1], self.hidden_size)
         for name, part in zip("hc", hx, strict=True):
             if part._array.shape != expected:
-                _wrong(
+                raise RuntimeError(
                     f"LSTMCell: expected {name} of shape (N, H) = {expected}, got "
                     f"{part._array.shape}; was it made for another batch size?"
                 )
@@ -164,11 +170,12 @@ class LSTM(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        _check_sizes(input_size, hidden_size, num_layers, dropout)
+        _check_sizes(input_size, hidden_size, num_layers, dropout, proj_size)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
@@ -215,13 +222,13 @@ class LSTM(Module):
     def flatten_parameters(self) -> None:
         """Nothing: torch needs this for its GPU; code that calls it runs."""
 
-    def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, input: Tensor, hx: Pair | None = None) -> tuple[Tensor, Pair]:
         """See the class."""
         if input.ndim not in (2, 3):
             raise ValueError(f"LSTM: Expected input to be 2D or 3D, got {input.ndim}D instead")
         batched = input.ndim == 3
         weights = self._weights()
-        _check_kind("LSTM", input, weights[0])
+        _check_dtype("LSTM", "input", input, weights[0])
         x = input
         if not batched:
             x = unsqueeze(x, 1)
@@ -229,13 +236,13 @@ class LSTM(Module):
             x = transpose(x, 0, 1)
         steps, batch, features = x._array.shape
         if features != self.input_size:
-            _wrong(
+            raise RuntimeError(
                 "LSTM: input.size(-1) must be equal to input_size. "
                 f"Expected {self.input_size}, got {features}"
             )
         if steps == 0:
-            _wrong("LSTM: Expected sequence length to be larger than 0 in RNN")
-        h, c = self._states(hx, batch, batched, x._array.dtype)
+            raise RuntimeError("LSTM: Expected sequence length to be larger than 0 in RNN")
+        h, c = self._states(hx, batch, batched, weights[0])
         output, h, c = lstm_kernel(
             x,
             h,
@@ -251,20 +258,19 @@ class LSTM(Module):
             output = transpose(output, 0, 1)
         return output, (h, c)
 
-    def _states(self, hx: Any, batch: int, batched: bool, kind: Any) -> tuple[Tensor, Tensor]:
+    def _states(self, hx: Any, batch: int, batched: bool, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The initial states as (L · D, N, H): those given, checked, or zeros."""
         scans = self.num_layers * self._directions
         if hx is None:
-            zeros = np.zeros((scans, batch, self.hidden_size), kind)
+            zeros = np.zeros((scans, batch, self.hidden_size), weight._array.dtype)
             return make(zeros), make(zeros)
-        if not isinstance(hx, (tuple, list)) or len(hx) != 2:
-            raise TypeError(f"LSTM: expected hx to be a pair (h_0, c_0), got {type(hx).__name__}")
+        hx = _as_pair("LSTM", ("h_0", "c_0"), hx, weight)
         middle = (batch,) if batched else ()
         expected = (scans, *middle, self.hidden_size)
         for name, part in zip(("h_0", "c_0"), hx, strict=True):
             got = tuple(part._array.shape)
             if got != expected:
-                _wrong(
+                raise RuntimeError(
                     f"LSTM: Expected {name} of size (num_layers * num_directions, N, H) = "
                     f"{expected}, got {got}{_usual_cause(got, expected, self.batch_first)}"
                 )
@@ -298,7 +304,9 @@ class LSTM(Module):
         return ", ".join(parts)
 
 
-def _check_sizes(input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
+def _check_sizes(
+    input_size: int, hidden_size: int, num_layers: int, dropout: float, proj_size: int
+) -> None:
     if isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(
             "LSTM: dropout should be a number in range [0, 1], the probability of an element "
@@ -312,8 +320,10 @@ def _check_sizes(input_size: int, hidden_size: int, num_layers: int, dropout: fl
         raise ValueError("LSTM: hidden_size must be greater than zero")
     if num_layers <= 0:
         raise ValueError("LSTM: num_layers must be greater than zero")
-    if input_size < 0:
-        raise ValueError(f"LSTM: input_size must not be negative, got {input_size}")
+    if input_size <= 0:
+        raise ValueError("LSTM: input_size must be greater than zero")
+    if proj_size != 0:
+        raise NotImplementedError("LSTM: proj_size is not built; use an nn.Linear on the outputs")
 
 
 def _usual_cause(got: tuple[int, ...], expected: tuple[int, ...], batch_first: bool) -> str:

@@ -161,7 +161,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     return np.where(x > 0, x, x * negative_slope)
 
 
-@primitive(lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))))
+@primitive(lambda g, x, alpha: where(x > 0, g, g * alpha * exp(where(x < 0, x, 0.0))))
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """y = x where x > 0, else α (e^x - 1);  gx = g, or g α e^x (Clevert et al. 2015, eq. 16)."""
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))

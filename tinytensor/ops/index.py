@@ -184,7 +184,7 @@ def add_rows(
     sorted_numbers = numbers[order]
     starts = np.flatnonzero(np.diff(sorted_numbers, prepend=-1))
     if starts.size:
-        rows = x.reshape(-1, shape[1])[order]
+        rows = x.reshape(numbers.size, shape[1])[order]
         y[sorted_numbers[starts]] = np.add.reduceat(rows, starts, axis=0)
     if padding_idx is not None:
         y[padding_idx] = 0
