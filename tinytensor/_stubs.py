@@ -23,7 +23,9 @@ _HEADER = """\
 from collections.abc import Iterator
 from typing import Any
 
-from . import dtypes
+import numpy as np
+
+from . import devices, dtypes
 from .dtypes import Array
 
 """
@@ -32,7 +34,10 @@ _RETURNS = {
     "backward": "None", "retain_grad": "None", "__setitem__": "None",
     "__iter__": "Iterator[Tensor]",
     "unbind": "tuple[Tensor, ...]", "split": "tuple[Tensor, ...]", "chunk": "tuple[Tensor, ...]",
-    "max": "Any", "min": "Any",
+    "allclose": "bool", "equal": "Any", "type": "Any", "__array_ufunc__": "Any",
+    "max": "Any", "min": "Any", "median": "Any", "aminmax": "Any",
+    "tensor_split": "tuple[Tensor, ...]",
+    "sort": "Any", "topk": "Any", "unique": "Any", "nonzero": "Any",
 }  # fmt: skip
 
 

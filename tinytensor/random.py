@@ -34,6 +34,8 @@ from typing import Any, Self, SupportsIndex, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from . import devices
+
 Shape: TypeAlias = int | Sequence[int]
 FloatArray: TypeAlias = npt.NDArray[Any]
 Double: TypeAlias = npt.NDArray[np.float64] | np.float64
@@ -77,9 +79,8 @@ class Generator:
     """
 
     def __init__(self, device: object = "cpu") -> None:
-        if str(device) != "cpu":
-            raise RuntimeError(f"Generator: expected device 'cpu', got {device!r}; leave it out")
-        self.device = device
+        devices.check(device)
+        self.device = devices.CPU
         self._twister = np.random.MT19937(0)
         self._normal: float | None = None
         self.manual_seed(DEFAULT_SEED)
@@ -133,10 +134,12 @@ class Generator:
         return state.view(np.uint8)
 
     def set_state(self, state: npt.NDArray[np.uint8]) -> Self:
-        """Go to a state from `get_state`, from here or from torch (as an array).
+        """Go to a state from `get_state`, from here or from torch, as an array or a tensor.
 
         Raises TypeError if it is no uint8 array, RuntimeError if its size or content is wrong.
         """
+        if hasattr(state, "numpy"):
+            state = state.numpy()
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
             kind = getattr(state, "dtype", type(state).__name__)
             raise TypeError(f"set_state: expected a uint8 array, got {kind}; pass get_state()")
@@ -217,12 +220,9 @@ class Generator:
         """
         kind = _float_dtype("normal", dtype)
         count = _count("normal", shape)
-        if not std >= 0:
-            raise RuntimeError(f"normal: expected std >= 0, got {std}; pass its absolute value")
         if count < 16:
-            few = [self._next_normal() * std + mean for _ in range(count)]
-            with np.errstate(all="ignore"):
-                return np.array(few, kind).reshape(shape)
+            return self.normal_in_turn(shape, mean, std, dtype)
+        _check_std(std)
         # The last 16 elements, if they are no block of their own, are drawn anew, over the end of
         # the last full block. For float32 and float64 the rest was drawn before, and is dropped.
         full = count // 16 * 16
@@ -240,6 +240,20 @@ class Generator:
         values[:full] = drawn[:full]
         values[-16:] = drawn[full:]
         return values.reshape(shape)
+
+    def normal_in_turn(
+        self,
+        shape: Shape,
+        mean: float = 0.0,
+        std: float = 1.0,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> FloatArray:
+        """The same drawn one after the other: `Tensor.normal_` of what is not contiguous."""
+        kind = _float_dtype("normal", dtype)
+        _check_std(std)
+        drawn = [self._next_normal() * std + mean for _ in range(_count("normal", shape))]
+        with np.errstate(all="ignore"):
+            return np.array(drawn, kind).reshape(shape)
 
     def integers(
         self, low: SupportsIndex, high: SupportsIndex, shape: Shape
@@ -457,6 +471,11 @@ def _add_to_odd(a: npt.NDArray[np.float64], b: Double) -> npt.NDArray[np.float64
 
 
 # ---- arguments ----
+
+
+def _check_std(std: float) -> None:
+    if not std >= 0:
+        raise RuntimeError(f"normal: expected std >= 0, got {std}; pass its absolute value")
 
 
 def _float_dtype(op: str, dtype: npt.DTypeLike) -> np.dtype[Any]:

@@ -6,11 +6,12 @@ Operations are bound onto the class by `tinytensor.ops`, the backward pass by
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from . import dtypes, printing
+from . import devices, dtypes, printing
 from .dtypes import Array
 
 # A storage is shared by a tensor, its views and what `detach()` returns. It is a plain list because
@@ -46,7 +47,9 @@ class Size(tuple[int, ...]):
 class Tensor:
     """An n-dimensional array that remembers how it was made.
 
-    Made by `tinytensor.tensor` and its kin; `Tensor(data)` itself gives the default dtype.
+    Made by `tinytensor.tensor` and its kin. Called itself, as in torch: `Tensor(2, 3)` is memory of
+    that shape with whatever it holds, `Tensor([2, 3])` a copy of the numbers, both in the default
+    dtype; `Tensor(t)` is t on the same memory, in its own dtype and place in the graph.
     """
 
     # A leaf that wants a gradient has `_requires_grad` and no `_node`; any other tensor that wants
@@ -63,19 +66,20 @@ class Tensor:
         "_view",
     )  # fmt: skip
 
-    # NumPy must leave `array + tensor` to us instead of looping over the elements.
-    __array_priority__ = 1000
+    _hooks: Any = None  # autograd.hooks.LeafHooks; most tensors have none, so it takes no slot
 
-    def __init__(self, data: Any = ()) -> None:
-        if isinstance(data, Tensor):
-            data = data._array
-        with np.errstate(all="ignore"):
-            self._array = np.array(data, dtype=dtypes.get_default_dtype().numpy)
-        self._storage = [0, 0]
-        self._node = None
-        self._requires_grad = False
+    def __init__(self, *data: Any, device: Any = None) -> None:
+        devices.check(device)
+        if len(data) == 1 and isinstance(data[0], Tensor):
+            source = METHODS["view"](data[0], data[0].shape)
+        else:
+            source = make(sized_or_copied(data, dtypes.get_default_dtype().numpy))
+        self._array = source._array
+        self._storage = source._storage
+        self._node = source._node
+        self._requires_grad = source._requires_grad
         self._grad = None
-        self._view = None
+        self._view = source._view
 
     # -- what it is
 
@@ -87,11 +91,7 @@ class Tensor:
         """The shape, or its entry `dim`."""
         if dim is None:
             return Size(self._array.shape)
-        if not -max(self.ndim, 1) <= dim < max(self.ndim, 1):
-            raise IndexError(
-                f"size: expected dim in [{-max(self.ndim, 1)}, {max(self.ndim, 1) - 1}], got {dim}"
-            )
-        return self._array.shape[dim]
+        return self._array.shape[self._checked_dim("size", dim)]
 
     @property
     def ndim(self) -> int:
@@ -99,6 +99,8 @@ class Tensor:
 
     def dim(self) -> int:
         return self._array.ndim
+
+    ndimension = dim
 
     def numel(self) -> int:
         return self._array.size
@@ -109,14 +111,56 @@ class Tensor:
         """The bytes of one element."""
         return self._array.itemsize
 
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self._array.size * self._array.itemsize
+
     def stride(self, dim: int | None = None) -> Any:
-        """The steps between neighbours in memory, in elements."""
-        steps = tuple(step // self._array.itemsize for step in self._array.strides)
-        return steps if dim is None else steps[dim]
+        """The steps between neighbours in memory, in elements; the one along `dim`."""
+        array = self._array
+        if array.size:
+            steps = tuple(step // array.itemsize for step in array.strides)
+        else:  # NumPy says 0 for them; torch counts as if a size of 0 were 1
+            sizes = [max(size, 1) for size in array.shape]
+            steps = tuple(math.prod(sizes[d + 1 :]) for d in range(array.ndim))
+        if dim is None:
+            return steps
+        if not steps:
+            raise IndexError(f"stride: expected no dim for a 0-d tensor, got {dim}")
+        return steps[self._checked_dim("stride", dim)]
+
+    def _checked_dim(self, op: str, dim: int) -> int:
+        """A dimension counted from either end. Raises IndexError where there is none."""
+        count = max(self._array.ndim, 1)
+        if not self._array.ndim or not -count <= dim < count:
+            raise IndexError(
+                f"{op}: expected dim in [{-count}, {count - 1}], got {dim} for shape "
+                f"{self._array.shape}"
+            )
+        return dim
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in memory in row-major order without gaps."""
         return bool(self._array.flags.c_contiguous)
+
+    def storage_offset(self) -> int:
+        """How many elements of its memory lie before the first one of this tensor."""
+        whole: Any = self._array
+        while isinstance(whole.base, np.ndarray):
+            whole = whole.base
+        return (self.data_ptr() - int(whole.__array_interface__["data"][0])) // self.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element; 0 if there is none."""
+        if self._array.size == 0:
+            return 0
+        return int(self._array.__array_interface__["data"][0])
 
     @property
     def dtype(self) -> dtypes.dtype:
@@ -124,6 +168,27 @@ class Tensor:
 
     def is_floating_point(self) -> bool:
         return self._array.dtype.kind == "f"
+
+    def is_complex(self) -> bool:
+        """Whether its numbers are complex: never, there is no such type."""
+        return False
+
+    def is_signed(self) -> bool:
+        """Whether its type has negative numbers."""
+        return self._array.dtype.kind in "if"
+
+    @property
+    def device(self) -> devices.device:
+        """Where its memory is: `device("cpu")`."""
+        return devices.CPU
+
+    @property
+    def is_cpu(self) -> bool:
+        return True
+
+    @property
+    def is_cuda(self) -> bool:
+        return False
 
     # -- its place in the graph
 
@@ -232,9 +297,12 @@ class Tensor:
         """Nested lists of Python numbers."""
         return self._array.tolist()
 
-    def numpy(self) -> Array:
-        """The array itself, on the same memory: what is written into it is unseen by the graph."""
-        if self.requires_grad:
+    def numpy(self, *, force: bool = False) -> Array:
+        """The array itself, on the same memory: what is written into it is unseen by the graph.
+
+        Raises RuntimeError for a tensor that requires grad, but with `force`.
+        """
+        if self.requires_grad and not force:
             raise RuntimeError(
                 "numpy: expected a tensor outside the graph, got one that requires grad; "
                 "use .detach().numpy()"
@@ -262,16 +330,32 @@ class Tensor:
             )
         return bool(self._array.item())
 
+    def __contains__(self, element: Any) -> bool:
+        """Whether any element equals a number, or those of a tensor that broadcasts."""
+        if not isinstance(element, (Tensor, int, float, np.generic)):
+            raise RuntimeError(
+                f"in: expected a Tensor or a number to look for, got {type(element).__name__}"
+            )
+        return bool(METHODS["eq"](self, element)._array.any())
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
+
+    def _number(self) -> Any:
+        if self._array.size != 1:
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars, got shape "
+                f"{self._array.shape}"
+            )
+        return self._array.item()
 
     def __index__(self) -> int:
         if self._array.dtype.kind not in "iub":
             raise TypeError(f"index: expected an integer tensor, got {self.dtype}")
-        return int(self.item())
+        return int(self._number())
 
     def __format__(self, spec: str) -> str:
         if spec and self._array.ndim == 0:
@@ -321,6 +405,24 @@ def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
     tensor = make(array, requires_grad=requires_grad)
     tensor.__class__ = cls
     return tensor
+
+
+def sized_or_copied(data: tuple[Any, ...], kind: np.dtype[Any]) -> Array:
+    """The array that torch's constructors make of sizes, or of a sequence of numbers.
+
+    Raises TypeError for what is neither, RuntimeError for a negative size.
+    """
+    first = data[0] if data else 0
+    if isinstance(first, Size):
+        data = tuple(first)
+    if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in data):
+        if any(size < 0 for size in data):
+            raise RuntimeError(f"Trying to create tensor with negative dimension in {data}")
+        return np.empty(data or (0,), kind)
+    if len(data) != 1 or isinstance(first, str) or not hasattr(first, "__len__"):
+        raise TypeError(f"Tensor: expected sizes or one sequence of numbers, got {data!r:.60}")
+    with np.errstate(all="ignore"):
+        return np.array(first, kind)
 
 
 _new = object.__new__

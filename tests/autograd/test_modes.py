@@ -151,6 +151,77 @@ def test_recording_again_inside(lib):
     return x.grad
 
 
+# -- generators
+
+
+@gives_the_same
+def test_the_body_of_a_decorated_generator_runs_in_the_mode_and_its_user_does_not(lib):
+    found = []
+
+    @lib.no_grad()
+    def numbers(n):
+        """Counts."""
+        for k in range(n):
+            found.append(lib.is_grad_enabled())
+            got = yield k
+            found.append((got, lib.is_grad_enabled()))
+        return "end"
+
+    def outer():
+        found.append((yield from numbers(1)))
+
+    for k in numbers(2):
+        found.append((k, lib.is_grad_enabled()))
+    steps = numbers(3)
+    found += [next(steps), steps.send("sent"), lib.is_grad_enabled()]
+    found += [list(outer()), numbers.__name__, numbers.__doc__, lib.is_grad_enabled()]
+    return found
+
+
+@gives_the_same
+def test_errors_thrown_into_a_decorated_generator_and_closing_it(lib):
+    found = []
+
+    @lib.set_grad_enabled(False)
+    def careful():
+        for _ in range(3):
+            try:
+                yield lib.is_grad_enabled()
+            except KeyError:
+                found.append(("caught", lib.is_grad_enabled()))
+            finally:
+                found.append(("left", lib.is_grad_enabled()))
+
+    steps = careful()
+    found += [next(steps), steps.throw(KeyError()), lib.is_grad_enabled()]
+    steps.close()
+    found.append(lib.is_grad_enabled())
+    steps = careful()
+    next(steps)
+    try:
+        steps.throw(ValueError("mine"))
+    except ValueError as error:
+        found.append(str(error))
+    return [*found, lib.is_grad_enabled()]
+
+
+@gives_the_same
+def test_two_decorated_generators_side_by_side(lib):
+    @lib.no_grad()
+    def off():
+        for _ in range(3):
+            yield lib.is_grad_enabled()
+
+    @lib.enable_grad()
+    def on():
+        for _ in range(3):
+            yield lib.is_grad_enabled()
+
+    with lib.no_grad():
+        inside = [(a, lib.is_grad_enabled(), b) for a, b in zip(off(), on(), strict=True)]
+    return inside, [(a, lib.is_grad_enabled(), b) for a, b in zip(on(), off(), strict=True)]
+
+
 # -- threads
 
 

@@ -1,8 +1,13 @@
 """The engine: recording operations, the backward pass, and checking derivatives."""
 
+import importlib as _importlib
+from typing import Any as _Any
+
+from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .backward import Variable, backward, grad
 from .compare import check_against
-from .gradcheck import GradcheckError, gradcheck, gradgradcheck
+from .function import Function
+from .gradcheck import GradcheckError, KinkWarning, gradcheck, gradgradcheck, step_sweep
 from .mode import (
     enable_grad,
     inference_mode,
@@ -14,18 +19,31 @@ from .mode import (
 from .scope import scope
 
 __all__ = [
+    "Function",
     "GradcheckError",
+    "KinkWarning",
     "Variable",
     "backward",
     "check_against",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "gradcheck",
     "gradgradcheck",
     "inference_mode",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
     "scope",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "step_sweep",
     "unrolled",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """Load `functional`, which uses operations, when it is first named."""
+    if name == "functional":
+        return _importlib.import_module(f"{__name__}.functional")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

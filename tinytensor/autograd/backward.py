@@ -8,8 +8,10 @@ import numpy as np
 
 from ..tensor import Tensor, bind, make
 from .accumulate import accumulate
-from .mode import enable_grad, threads
-from .node import Output, edge_of, node_of, watch
+from .anomaly import AnomalyWalk
+from .hooks import Hook, LeafHooks, RemovableHandle
+from .mode import Mode, enable_grad, threads
+from .node import Output, edge_of, node_of, watch, watchers_of
 from .walk import Walk
 
 
@@ -43,6 +45,9 @@ def backward(
             _accumulate_all(results)
     else:
         threads.mode.run(_accumulate_all, results)
+    for tensor, value in results:
+        if tensor._hooks is not None and tensor._node is None and value is not None:
+            _call_after(tensor, create_graph)
 
 
 def _accumulate_all(results: list[tuple[Tensor, Any]]) -> None:
@@ -125,30 +130,57 @@ def _differentiate(
                     "the graph"
                 )
     retain = create_graph if retain_graph is None else retain_graph
-    walk = Walk(create_graph, retain, goals)
+    kind = AnomalyWalk if threads.mode.check_nan else Walk
+    walk = kind(create_graph, retain, goals)
     edges = [edge_of(root) for root in roots]
     if goals is not None:
         walk.restrict(edges)
     for edge, start in zip(edges, starts, strict=True):
         if walk.leads(edge):
             walk.arrive(edge, start, None)
-    mode = threads.mode
+    _follow(walk, threads.mode)
+    return walk
+
+
+def _follow(walk: Walk, mode: Mode) -> None:
+    """Run a walk in the mode that rules need, and its calls of the user's code in the user's."""
     before = (mode.run, mode.recording, mode.inside_rule, mode.scope, mode.phase)
+    silently = mode.run
+    steps = walk.run(mode)
+    answer = None
     try:
-        if create_graph:
-            mode.recording = True
-            mode.inside_rule = True
+        mode.recording = walk.create_graph
+        if walk.create_graph:
             mode.phase = "backward"
-            walk.run(mode)
-        else:
-            mode.recording = False
+        while True:
             mode.inside_rule = True
-            silently = mode.run
-            mode.run = _directly  # a context can't be entered again while it is running
-            silently(walk.run, mode)
+            try:
+                if walk.create_graph:
+                    call = steps.send(answer)
+                else:
+                    mode.run = _directly  # a context can't be entered again while it is running
+                    call = silently(steps.send, answer)
+            except StopIteration:
+                return
+            mode.run = silently
+            mode.inside_rule = False
+            mode.scope = before[3] if call.node is None else call.node.scope
+            answer = call.function()
+            mode.recording = walk.create_graph
     finally:
         mode.run, mode.recording, mode.inside_rule, mode.scope, mode.phase = before
-    return walk
+
+
+def _call_after(leaf: Tensor, create_graph: bool) -> None:
+    """Call what `register_post_accumulate_grad_hook` registered."""
+    mode = threads.mode
+    recording = mode.recording
+    mode.recording = create_graph
+    try:
+        for hook in list(leaf._hooks.after.values()):
+            hook(leaf)
+    finally:
+        mode.recording = recording
 
 
 def _directly(function: Any, *args: Any) -> Any:
@@ -223,4 +255,65 @@ def _retain_grad(self: Tensor) -> None:
     watch(self)
 
 
-bind(backward=_tensor_backward, retain_grad=_retain_grad)
+def _register_hook(self: Tensor, hook: Hook) -> RemovableHandle:
+    """Call `hook(gradient)` in each backward pass that reaches this tensor.
+
+    What it returns, unless None, takes the gradient's place: a Tensor of the same shape and dtype.
+    Hooks run in the order of their registration, on the whole gradient; `.grad`, `retain_grad` and
+    `autograd.grad` see what the last one left. (As in torch, `autograd.grad` with respect to a
+    result *and* to what that was computed from gives the result's from before its hooks.) The hooks
+    of leaves run when the whole pass is done. A hook of a tensor that is written in place later
+    stays with the value from before. Operations in a hook are recorded under `create_graph=True`.
+    Returns a handle with `remove()`. Raises RuntimeError for a tensor that does not require grad.
+    """
+    edge = edge_of(self)
+    if edge is None:
+        raise RuntimeError(
+            "register_hook: cannot register a hook on a tensor that doesn't require gradient; "
+            "call .requires_grad_() first"
+        )
+    _check_callable("register_hook", hook)
+    if edge is self:
+        return RemovableHandle(_leaf_hooks(self).before, hook)
+    watchers, index = watchers_of(edge)
+    return RemovableHandle(watchers.hooks, (index, hook))
+
+
+def _register_post_accumulate_grad_hook(self: Tensor, hook: Hook) -> RemovableHandle:
+    """Call `hook(leaf)` after each backward pass that added to the `.grad` of this leaf.
+
+    What it returns is of no account. Returns a handle with `remove()`. Raises RuntimeError for a
+    tensor that does not require grad, or is no leaf.
+    """
+    edge = edge_of(self)
+    if edge is None:
+        raise RuntimeError(
+            "register_post_accumulate_grad_hook: cannot register a hook on a tensor that doesn't "
+            "require gradient; call .requires_grad_() first"
+        )
+    if edge is not self:
+        raise RuntimeError(
+            "register_post_accumulate_grad_hook: post accumulate grad hooks cannot be registered "
+            "on non-leaf tensors; use register_hook"
+        )
+    _check_callable("register_post_accumulate_grad_hook", hook)
+    return RemovableHandle(_leaf_hooks(self).after, hook)
+
+
+def _leaf_hooks(leaf: Tensor) -> LeafHooks:
+    if leaf._hooks is None:
+        leaf._hooks = LeafHooks()
+    return leaf._hooks
+
+
+def _check_callable(name: str, hook: Any) -> None:
+    if not callable(hook):
+        raise TypeError(f"{name}: expected a function, got {type(hook).__name__}")
+
+
+bind(
+    backward=_tensor_backward,
+    retain_grad=_retain_grad,
+    register_hook=_register_hook,
+    register_post_accumulate_grad_hook=_register_post_accumulate_grad_hook,
+)

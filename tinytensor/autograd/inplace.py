@@ -45,6 +45,11 @@ def check_writable(target: Tensor, mode: Mode, name: str) -> None:
             "one operation (unbind, split, chunk, iteration), being modified inplace; "
             "index the tensor instead: x[i]"
         )
+    if base._requires_grad and view.origin == "function":
+        raise RuntimeError(
+            f"{name}: a view was created inside a custom Function (or is an input that it returned "
+            "as it came) and is being modified inplace; use .clone() first"
+        )
     if base._requires_grad and view.origin == "no_grad":
         raise RuntimeError(
             f"{name}: a view was created in no_grad mode and is being modified inplace with grad "
@@ -94,11 +99,11 @@ def write(target: Tensor, result: Tensor, mode: Mode, name: str) -> Tensor:
     np.copyto(array, value)
     target._storage[0] += 1
     if mode.recording:
-        _rebase(target, result, mode)
+        rebase(target, result, mode)
     return target
 
 
-def _rebase(target: Tensor, result: Tensor, mode: Mode) -> None:
+def rebase(target: Tensor, result: Tensor, mode: Mode) -> None:
     """Give a written tensor the history of the result that was put into it."""
     made = result._node
     if isinstance(made, Node):

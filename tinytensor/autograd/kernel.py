@@ -34,6 +34,7 @@ class Kernel:
     """
 
     listed = False
+    asks_user = False  # the walk needn't leave its own mode for it
 
     def __init__(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import inspect
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,6 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+next_number = itertools.count(1).__next__
 
 
 def _silent() -> Callable[..., Any]:
@@ -33,9 +38,13 @@ class Mode:
     unrolled : kernels run their reference, so that every operation has its node
     scope : the innermost `Scope`; what is recorded belongs to it
     phase : "forward", or "backward" for what `create_graph=True` records
+    next_number : gives each node its number; under `detect_anomaly` one that knows its line
+    check_nan : backward passes look for NaN
     """
 
-    __slots__ = ("inside_rule", "phase", "recording", "run", "scope", "unrolled")
+    __slots__ = (
+        "check_nan", "inside_rule", "next_number", "phase", "recording", "run", "scope", "unrolled",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.recording = True
@@ -44,6 +53,8 @@ class Mode:
         self.unrolled = False
         self.scope: Any = None
         self.phase = "forward"
+        self.next_number: Callable[[], int] = next_number
+        self.check_nan = False
 
 
 class _Threads(threading.local):
@@ -72,6 +83,8 @@ class _Setting:
 
     def __call__(self, function: _F) -> _F:
         name, value = self._name, self._value
+        if inspect.isgeneratorfunction(function):
+            return _generator(function, name, value)
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -79,6 +92,34 @@ class _Setting:
                 return function(*args, **kwargs)
 
         return wrapped  # type: ignore[return-value]
+
+
+def _generator(function: _F, name: str, value: Any) -> _F:
+    """A generator function whose body runs in a setting; who takes its values does not."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with _Setting(name, value):
+            body = function(*args, **kwargs)
+        step: Callable[[], Any] = functools.partial(next, body)
+        try:
+            while True:
+                with _Setting(name, value):
+                    item = step()
+                try:
+                    answer = yield item
+                except GeneratorExit:
+                    with _Setting(name, value):
+                        body.close()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(body.throw, error)
+                else:
+                    step = functools.partial(body.send, answer)
+        except StopIteration as end:
+            return end.value
+
+    return wrapped  # type: ignore[return-value]
 
 
 class _Bare(_Setting):

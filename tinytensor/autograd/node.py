@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import weakref
 from typing import Any
 
 from ..tensor import Size, Tensor
-
-next_number = itertools.count(1).__next__
+from .hooks import Watchers
 
 
 class Node:
@@ -24,7 +21,7 @@ class Node:
     shape, dtype : of the output, or one for each of several outputs
     number : creation number; an input's is always lower, so that sorting by it orders the backward
     scope, phase : where and when it was recorded
-    watchers : weak references to outputs that want their gradient (`retain_grad`)
+    watchers : who wants the gradient of an output (hooks.Watchers), or None
     """
 
     __slots__ = (
@@ -42,10 +39,12 @@ class Node:
     number: int
     scope: Any
     phase: str
-    watchers: list[Any] | None
+    watchers: Any
 
     def name(self) -> str:
         """torch's way to call it: TanhBackward0."""
+        if getattr(self.op, "asks_user", False):  # a class of the user's
+            return f"{self.op.name}Backward"
         words = self.op.name.strip("_").split("_")
         return "".join(word[:1].upper() + word[1:] for word in words) + "Backward0"
 
@@ -111,25 +110,29 @@ def edge_of(tensor: Tensor) -> Any:
 
 
 def set_edge(tensor: Tensor, edge: Any) -> None:
-    """Give a tensor another history. Who watches its gradient goes on watching."""
+    """Give a tensor another history. What `retain_grad` asked for goes with the tensor; its hooks
+    stay with the value that they were given to, as in torch.
+    """
     before = node_of(tensor._node)
     tensor._node = edge
     tensor._requires_grad = edge is not None
-    if before is None or not before.watchers:
-        return
-    if any(reference() is tensor for _, reference in before.watchers):
-        before.watchers = [pair for pair in before.watchers if pair[1]() is not tensor]
+    if before is not None and before.watchers is not None and before.watchers.release(tensor):
         watch(tensor)
+
+
+def watchers_of(edge: Any) -> tuple[Watchers, int]:
+    """The watchers of the node behind an edge, made if there are none, and the output's number."""
+    node, index = (edge.node, edge.index) if isinstance(edge, Output) else (edge, 0)
+    if node.watchers is None:
+        node.watchers = Watchers()
+    return node.watchers, index
 
 
 def watch(tensor: Tensor) -> None:
     """Have the backward pass leave the gradient of a non-leaf tensor in its `.grad`."""
-    edge = tensor._node
-    node = node_of(edge)
-    if node is None or any(reference() is tensor for _, reference in node.watchers or ()):
-        return
-    index = edge.index if isinstance(edge, Output) else 0
-    node.watchers = [*(node.watchers or ()), (index, weakref.ref(tensor))]
+    if tensor._node is not None:
+        watchers, index = watchers_of(tensor._node)
+        watchers.retain(tensor, index)
 
 
 def node_of(edge: Any) -> Node | None:

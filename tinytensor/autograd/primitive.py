@@ -33,7 +33,7 @@ from .. import dtypes
 from ..dtypes import Array
 from ..tensor import Tensor, make
 from .mode import Mode, threads
-from .node import Node, Output, edge_of, next_number
+from .node import Node, Output, edge_of
 from .view import view_of
 
 Rule = Callable[..., Any]
@@ -413,7 +413,7 @@ def record(
     node.kept = kept
     node.shape = y.shape
     node.dtype = y.dtype
-    node.number = next_number()
+    node.number = mode.next_number()
     node.scope = mode.scope
     node.phase = mode.phase
     node.watchers = None
@@ -433,6 +433,9 @@ def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:
     if op.promote is not None:
         _promote(op, values, arrays, mode)
     try:
+        y = mode.run(op.forward, *arrays)
+    except OverflowError as error:
+        _take_lowest_bits(op, values, arrays, error)
         y = mode.run(op.forward, *arrays)
     except (ValueError, IndexError, np.exceptions.DTypePromotionError) as error:
         _explain(op, arrays, error)
@@ -538,10 +541,12 @@ def _check_operand(op: Primitive, value: Any, mode: Mode) -> Any:
         return value.item()  # np.float64 is a float to Python but would decide the type
     if isinstance(value, (Tensor, float, int)):
         return value
-    if isinstance(value, _ndarray) and mode.inside_rule:
-        return value
-    cure = "; use tinytensor.from_numpy" if isinstance(value, _ndarray) else ""
-    raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(value).__name__}{cure}")
+    if isinstance(value, _ndarray):
+        if mode.inside_rule:
+            return value
+        dtypes.of_numpy(value.dtype)
+        return value.copy()  # a later write into the array must not change a gradient
+    raise TypeError(f"{op.name}: expected a Tensor or a number, got {type(value).__name__}")
 
 
 def _promote(op: Primitive, values: list[Any], arrays: list[Any], mode: Mode) -> None:
@@ -576,6 +581,20 @@ def _promote_positions(
             arrays[i] = values[i]._array
         else:
             values[i] = arrays[i] = array.astype(common)
+
+
+def _take_lowest_bits(op: Primitive, values: list[Any], arrays: list[Any], error: Any) -> None:
+    """Bring Python integers beyond the tensor's integer type into it: uint8 + 300 is uint8 + 44.
+
+    As in torch, where an exponent or a bound that does not fit is an error, and so is any integer
+    of more than 64 bits. (Comparisons never come here: they are those of the numbers.)
+    """
+    kind = next((array.dtype for array in arrays if isinstance(array, _ndarray)), None)
+    for i, array in enumerate(arrays):
+        if type(array) is int and kind is not None:
+            values[i] = arrays[i] = dtypes.wrapped(array, kind)
+    if len(op.names) != 2 or op.name == "pow":
+        _explain(op, arrays, error)
 
 
 def _wanted(op: Primitive, values: list[Any]) -> tuple[tuple[int, ...], tuple[Any, ...]]:

@@ -50,7 +50,7 @@ class View:
     base : Tensor that is itself no view
     generation : the base's generation (see tensor.Storage) that the view's node belongs to
     origin : "one", or why it must not be renewed: "many" (made by an operation with several
-        outputs) or "no_grad" (made without recording)
+        outputs), "function" (by a user's Function) or "no_grad" (made without recording)
     """
 
     __slots__ = ("base", "generation", "origin", "path")
@@ -69,6 +69,7 @@ class View:
         if self.origin != "one":
             why = {
                 "many": "by an operation with several outputs (unbind, split, chunk, iteration)",
+                "function": "inside a custom Function",
                 "no_grad": "under no_grad",
             }[self.origin]
             raise RuntimeError(

@@ -6,24 +6,48 @@ and the gradient of a node is dropped as soon as it was passed on.
 
 Two forms of one walk. Plain: gradients are arrays and rules run at NumPy's speed. With
 `create_graph=True` gradients are Tensors and the very same rules record themselves.
+
+Where the user's own code has its say (a hook, the backward of a `Function`, what a checkpoint runs
+again) the walk pauses: `run` is a generator that hands out a `Call`, which is made in the user's
+mode, outside the context without floating-point warnings, and is sent the answer.
 """
 
 from __future__ import annotations
 
+import functools
 import heapq
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from ..dtypes import Array
 from ..tensor import Storage, Tensor, make
 from .accumulate import accumulate, add, first, summed_to
+from .hooks import called
 from .mode import Mode, threads
 from .node import Node, Output, node_of
 from .primitive import Primitive, record
 
 _ndarray = np.ndarray
+
+
+class Call(NamedTuple):
+    """A call of the user's own code, for a node or a leaf (None)."""
+
+    node: Node | None
+    function: Callable[[], Any]
+
+
+class Dropped(tuple[Any, ...]):
+    """What a node has for `kept` while a checkpoint has dropped what it saved: the same versions.
+
+    run : whose `refill` computes it again (see utils.checkpoint)
+    position : the node's place among those of the run
+    """
+
+    run: Any
+    position: int
 
 
 class Walk:
@@ -108,26 +132,49 @@ class Walk:
             return True
         return id(edge) in self.wanted_leaves or node_of(edge) in self.wanted_nodes
 
-    def run(self, mode: Mode) -> None:
-        """Visit every node that a gradient reaches."""
+    def run(self, mode: Mode) -> Generator[Call, Any, None]:
+        """Visit every node that a gradient reaches; pause for each call of the user's code."""
         goal_indices: dict[Node, list[int]] = {}
         continuing: set[Node] = set()
         if self.goals is not None:
             goal_indices, continuing = self._goals_on_the_way()
+        ending = goal_indices.keys() - continuing
         heap = self.heap
         waiting = self.waiting
         while heap:
             node, g, _ = waiting.pop(-heapq.heappop(heap))
             if type(g) is list:
                 g = tuple(None if part is None else part[1] for part in g)
+            if continuing and node in continuing:  # caught before the hooks, as in torch
+                self._catch(node, g, goal_indices[node])
             if node.watchers is not None:
+                if node.watchers.hooks:
+                    g = yield Call(node, functools.partial(node.watchers.call, g))
                 self._tell(node, g)
-            if self.goals is not None and node in goal_indices:
-                for index in goal_indices[node]:
-                    self.caught[node.number, index] = g[index] if type(g) is tuple else g
-                if node not in continuing:
-                    continue
+            if ending and node in ending:  # and here after them, as in torch
+                self._catch(node, g, goal_indices[node])
+                continue
+            while node.saved is None:  # again for a checkpoint within a checkpoint
+                if type(node.kept) is not Dropped:
+                    used_twice(node)
+                yield Call(node, node.kept.run.refill)
+            if node.plan is None and node.op.asks_user:
+                gradients = yield Call(
+                    node,
+                    functools.partial(
+                        node.op.differentiate, node, node.edges, g, self.create_graph
+                    ),
+                )
+                self._pass_on(node, gradients)
+                if not self.retain_graph:
+                    node.op.free(node)
+                continue
             self._visit(node, g, mode)
+        for held in self.found.values():
+            hooks = held[0]._hooks
+            if hooks is not None and hooks.before:
+                before = list(hooks.before.values())
+                held[1] = yield Call(None, functools.partial(called, before, held[1]))
 
     def _goals_on_the_way(self) -> tuple[dict[Node, list[int]], set[Node]]:
         """The outputs to catch at each goal node, and the nodes past which a goal still lies."""
@@ -139,9 +186,14 @@ class Walk:
                 indices.setdefault(node, []).append(goal.index if type(goal) is Output else 0)
         return indices, {node for node in indices if any(map(self.leads, node.edges))}
 
+    def _catch(self, node: Node, g: Any, indices: list[int]) -> None:
+        """Note the gradient of those outputs of a node that are goals."""
+        for index in indices:
+            self.caught[node.number, index] = g[index] if type(g) is tuple else g
+
     def _tell(self, node: Node, g: Any) -> None:
         """Leave the gradient in the outputs that called `retain_grad`."""
-        for index, reference in node.watchers or ():
+        for index, reference in node.watchers.retained:
             tensor = reference()
             value = g[index] if type(g) is tuple else g
             if tensor is not None and value is not None:
@@ -150,16 +202,14 @@ class Walk:
     def _visit(self, node: Node, g: Any, mode: Mode) -> None:
         """Apply a node's rules to the gradient of its output and pass the results on."""
         saved = node.saved
-        if saved is None:
-            _used_twice(node)
         for version in node.kept:
             if version is None:
                 continue
             if type(version) is list:
                 if any(v is not None and v[0][0] != v[1] for v in version):
-                    _changed(node)
+                    _find_changed(node)
             elif version[0][0] != version[1]:
-                _changed(node)
+                _find_changed(node)
         if self.create_graph:
             mode.scope = node.scope
         plan = node.plan
@@ -167,10 +217,7 @@ class Walk:
         if self.wanted_nodes is not None:
             edges = tuple(edge if self.leads(edge) else None for edge in edges)
         if plan is None:
-            gradients = node.op.differentiate(node, edges, g, self.create_graph)
-            for edge, gx in zip(edges, gradients, strict=True):
-                if edge is not None and gx is not None:
-                    self.arrive(edge, gx, node)
+            self._pass_on(node, node.op.differentiate(node, edges, g, self.create_graph))
         else:
             if self.create_graph:
                 saved = _as_tensors(node)
@@ -191,6 +238,12 @@ class Walk:
                 self.arrive(edges[number], gx, node)
         if not self.retain_graph and (node.kept or (plan is not None and plan.frees)):
             node.saved = None
+
+    def _pass_on(self, node: Node, gradients: Sequence[Any]) -> None:
+        """Hand on a gradient for each input."""
+        for edge, gx in zip(node.edges, gradients, strict=True):
+            if gx is not None and self.leads(edge):
+                self.arrive(edge, gx, node)
 
 
 def _as_tensors(node: Node) -> list[Any]:
@@ -215,9 +268,9 @@ def _as_tensors(node: Node) -> list[Any]:
         elif kind == "output":
             value = make(value, version[0], node, True)
         elif kind == "value" and op.listed and number == 0:
-            value = tuple(map(_at_edge, value, node.edges, _storages(version, value)))
+            value = tuple(map(at_edge, value, node.edges, _storages(version, value)))
         elif kind == "value" and number < len(op.rules):
-            value = _at_edge(value, node.edges[number], None if version is None else version[0])
+            value = at_edge(value, node.edges[number], None if version is None else version[0])
         values.append(value)
     return values
 
@@ -229,7 +282,7 @@ def _storages(versions: Any, values: tuple[Any, ...]) -> list[Storage | None]:
     return [None if version is None else version[0] for version in versions]
 
 
-def _at_edge(value: Any, edge: Any, storage: Storage | None) -> Any:
+def at_edge(value: Any, edge: Any, storage: Storage | None) -> Any:
     """A kept input array as a Tensor whose gradient goes where the input's goes."""
     if not isinstance(value, _ndarray):
         return value
@@ -247,6 +300,7 @@ class _Identity:
 
     name = "identity"
     listed = False
+    asks_user = False
 
     @staticmethod
     def differentiate(
@@ -264,7 +318,7 @@ def identity(array: Array, edge: Any, storage: Storage | None = None) -> Tensor:
 # -- errors
 
 
-def _used_twice(node: Node) -> NoReturn:
+def used_twice(node: Node) -> NoReturn:
     where = f" (recorded in {node.scope})" if node.scope is not None else ""
     raise RuntimeError(
         f"backward: {node.op.name}{where} was differentiated before, and what it had kept was "
@@ -274,7 +328,7 @@ def _used_twice(node: Node) -> NoReturn:
     )
 
 
-def _changed(node: Node) -> NoReturn:
+def _find_changed(node: Node) -> NoReturn:
     """Say which of the values that a node kept was written to since."""
     values = node.saved if node.plan is not None else node.saved[0]
     pairs: list[tuple[Any, Any]] = []
@@ -282,10 +336,14 @@ def _changed(node: Node) -> NoReturn:
         several = type(version) is list
         pairs += zip(value, version, strict=True) if several else [(value, version)]
     array, (storage, then) = next((a, v) for a, v in pairs if v is not None and v[0][0] != v[1])
+    changed(node, array.shape, storage[0], then)
+
+
+def changed(node: Node, shape: tuple[int, ...], now: int, then: int) -> NoReturn:
+    """Refuse to differentiate with a kept value, of this shape, that was written to since."""
     where = f" in {node.scope}" if node.scope is not None else ""
     raise RuntimeError(
         f"backward: one of the values that {node.op.name}{where} needs for its gradient, of shape "
-        f"{array.shape}, has been modified by an inplace operation since: expected version "
-        f"{then}, got {storage[0]}. Use the out-of-place form of the later operation, or .clone() "
-        "first"
+        f"{shape}, has been modified by an inplace operation since: expected version {then}, got "
+        f"{now}. Use the out-of-place form of the later operation, or .clone() first"
     )

@@ -102,6 +102,71 @@ class Hardtanh(_InPlace):
         return self._in_repr(f"min_val={self.min_val}", f"max_val={self.max_val}")
 
 
+class SELU(_InPlace):
+    """y = λ x where x > 0, else λ α (e^x - 1)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.selu(input, self.inplace)
+
+
+class GELU(Module):
+    """y = x Φ(x), or with approximate="tanh" a formula for it."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.gelu(input, approximate=self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Mish(_InPlace):
+    """y = x tanh(ln(1 + e^x))."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.mish(input, self.inplace)
+
+
+class Softsign(Module):
+    """y = x / (1 + |x|)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.softsign(input)
+
+
+class Hardsigmoid(_InPlace):
+    """y = x / 6 + 1/2 held between 0 and 1."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.hardsigmoid(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return ""  # torch names no option here
+
+
+class GLU(Module):
+    """y = a σ(b), where a and b are the halves of the input along `dim`."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
 class Tanh(Module):
     """y = tanh x."""
 

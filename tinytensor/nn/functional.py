@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,16 @@ import numpy as np
 
 from .. import random
 from ..autograd.inplace import in_place
-from ..dtypes import Array
+from ..dtypes import Array, promote_types
+from ..ops import activations as act
+from ..ops import conv, linalg
 from ..ops import elementwise as e
 from ..ops import index as indexing
-from ..ops import linalg
+from ..ops import norm as norms
 from ..ops import reduce as reductions
+from ..ops import shape as moves
+from ..ops.check import check_tensors
+from ..ops.pad import pad as pad
 from ..tensor import Tensor, make
 
 # -- layers ---------------------------------------------------------------------------------------
@@ -146,6 +152,149 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return make((numbers[..., None] == np.arange(num_classes)).astype(np.int64))
 
 
+conv1d = conv.conv1d
+
+
+# -- attention and similarity ---------------------------------------------------------------------
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """y = dropout(softmax(scale · Q Kᵀ + mask)) V  (Vaswani et al. 2017, eq. 1).
+
+    query : Tensor (..., L, E)
+    key : Tensor (..., S, E)
+    value : Tensor (..., S, V)
+    attn_mask : broadcast to (..., L, S): bool, True where attention is allowed, or float, added to
+        the scores; a query that may attend to nothing gets zeros
+    dropout_p : dropout on the weights, in evaluation too: pass 0.0 there
+    is_causal : query l attends to keys 0 to l; without attn_mask only
+    scale : 1 / √E when left out
+    enable_gqa : a key and value head serves several query heads (dimension -3)
+    Returns Tensor (..., L, V). Raises RuntimeError for shapes, dtypes and masks that do not fit.
+    """
+    name = "scaled_dot_product_attention"
+    _check_attention(name, query, key, value, attn_mask, dropout_p, is_causal)
+    if enable_gqa:
+        key, value = _shared_heads(name, query, key), _shared_heads(name, query, value)
+    if scale is None:
+        scale = 1 / math.sqrt(max(query._array.shape[-1], 1))
+    # Both factors get the root, so that half-precision scores stay in range, as in torch.
+    root = math.sqrt(abs(scale))
+    scores: Tensor = linalg.matmul(
+        query * math.copysign(root, scale), moves.transpose(key * root, -1, -2)
+    )
+    rows, columns = scores._array.shape[-2:]
+    if is_causal:
+        attn_mask = make(np.tri(rows, columns, dtype=np.bool_))
+    if attn_mask is None:
+        weights: Tensor = reductions.softmax(scores, -1)
+    else:
+        weights = _masked_softmax(scores, attn_mask)
+    if dropout_p > 0:
+        weights = dropout(weights, dropout_p)
+    y: Tensor = linalg.matmul(weights, value)
+    return y
+
+
+def _check_attention(
+    name: str,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+) -> None:
+    """Raise RuntimeError for what `scaled_dot_product_attention` can't take."""
+    check_tensors(name, query, key, value)
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise RuntimeError(
+            f"{name}: expected query, key and value of at least 2 dimensions, got shapes "
+            f"{query._array.shape}, {key._array.shape} and {value._array.shape}"
+        )
+    if not query.is_floating_point() or not query.dtype == key.dtype == value.dtype:
+        raise RuntimeError(
+            f"{name}: expected query, key and value of one floating-point dtype, got "
+            f"{query.dtype}, {key.dtype} and {value.dtype}"
+        )
+    if mask is not None and is_causal:
+        raise RuntimeError(f"{name}: expected attn_mask or is_causal=True, got both")
+    if mask is not None and mask._array.dtype not in (np.bool_, query._array.dtype):
+        raise RuntimeError(
+            f"{name}: expected an attn_mask of bool or {query.dtype}, got {mask.dtype}"
+        )
+    if not 0 <= dropout_p <= 1:
+        raise RuntimeError(
+            f"{name}: dropout probability has to be between 0 and 1, but got {dropout_p}"
+        )
+
+
+def _shared_heads(name: str, query: Tensor, x: Tensor) -> Tensor:
+    """x with each of its heads repeated for the query heads that it serves."""
+    heads = query._array.shape[-3] if query.ndim > 2 else 0
+    own = x._array.shape[-3] if x.ndim > 2 else 0
+    if own == 0 or heads % own:
+        raise RuntimeError(
+            f"{name}: expected the number of query heads to be a multiple of the key and value "
+            f"heads with enable_gqa, got {heads} and {own}"
+        )
+    return indexing.index_select(x, -3, make(np.repeat(np.arange(own), heads // own)))
+
+
+def _masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """The softmax of masked scores; rows where nothing is allowed are 0, with gradient 0."""
+    if mask._array.dtype == np.bool_:
+        scores = e.masked_fill(scores, make(~mask._array), -math.inf)
+    else:
+        scores = scores + mask
+    nothing = make(np.all(scores._array == -np.inf, axis=-1, keepdims=True))
+    weights = reductions.softmax(e.masked_fill(scores, nothing, 0.0), -1)
+    result: Tensor = e.masked_fill(weights, nothing, 0.0)
+    return result
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
+) -> Tensor:
+    """y = x / max(‖x‖_p, eps), the norm along `dim`; the norm of 0 has gradient 0."""
+    size = norms.vector_norm(input, p, dim, True)
+    y: Tensor = input / e.clamp(size, eps)
+    return y
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """y = x1 · x2 / (max(‖x1‖, eps) max(‖x2‖, eps)) along `dim`; x1 and x2 are broadcast.
+
+    Raises RuntimeError for integers.
+    """
+    check_tensors("cosine_similarity", x1, x2)
+    if not (x1.is_floating_point() or x2.is_floating_point()):
+        raise RuntimeError(
+            f"cosine_similarity: expected floating-point tensors, got {x1.dtype} and {x2.dtype}"
+        )
+    kind = promote_types(x1.dtype, x2.dtype)
+    try:
+        shape = np.broadcast_shapes(x1._array.shape, x2._array.shape)
+    except ValueError:
+        raise RuntimeError(
+            "cosine_similarity: expected shapes that broadcast, got "
+            f"{x1._array.shape} and {x2._array.shape}"
+        ) from None
+    first, second = moves.expand(x1.to(kind), shape), moves.expand(x2.to(kind), shape)
+    product = normalize(first, 2.0, dim, eps) * normalize(second, 2.0, dim, eps)
+    y: Tensor = product.sum(dim)
+    return y
+
+
 # -- activations ----------------------------------------------------------------------------------
 
 
@@ -158,22 +307,22 @@ def _activate(function: Callable[..., Any], input: Tensor, inplace: bool, *rest:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """y = max(x, 0)."""
-    return _activate(e.relu, input, inplace)
+    return _activate(act.relu, input, inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """y = x where x > 0, else negative_slope · x."""
-    return _activate(e.leaky_relu, input, inplace, negative_slope)
+    return _activate(act.leaky_relu, input, inplace, negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """y = x where x > 0, else α (e^x - 1)."""
-    return _activate(e.elu, input, inplace, alpha)
+    return _activate(act.elu, input, inplace, alpha)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """y = x σ(x)."""
-    return _activate(e.silu, input, inplace)
+    return _activate(act.silu, input, inplace)
 
 
 def hardtanh(
@@ -184,7 +333,64 @@ def hardtanh(
         raise ValueError(
             f"hardtanh: min_val cannot be greater than max_val, got {min_val} and {max_val}"
         )
-    return _activate(e.hardtanh, input, inplace, min_val, max_val)
+    return _activate(act.hardtanh, input, inplace, min_val, max_val)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = λ x where x > 0, else λ α (e^x - 1). See `ops.activations.selu`."""
+    return _activate(act.selu, input, inplace)
+
+
+relu_ = in_place("relu_", act.relu)
+leaky_relu_ = in_place("leaky_relu_", act.leaky_relu)
+elu_ = in_place("elu_", act.elu)
+selu_ = in_place("selu_", act.selu)
+hardtanh_ = in_place("hardtanh_", act.hardtanh)
+
+
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """y = x Φ(x), or with approximate="tanh" Hendrycks and Gimpel's formula for it."""
+    result: Tensor = act.gelu(input, approximate)
+    return result
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = x tanh(ln(1 + e^x))."""
+    return _activate(act.mish, input, inplace)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """y = x / (1 + |x|);  gx = g / (1 + |x|)²."""
+    result: Tensor = input / (e.abs(input) + 1)
+    return result
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = x / 6 + 1/2 held between 0 and 1."""
+    return _activate(act.hardsigmoid, input, inplace)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """y = a σ(b), where a and b are the halves of the input along `dim`.
+
+    Source: Dauphin et al. 2017. Raises RuntimeError for a 0-d tensor and an odd size.
+    """
+    if input.ndim == 0:
+        raise RuntimeError("glu: expected at least 1 dimension to halve, got a 0-d tensor")
+    if not input.is_floating_point():
+        raise NotImplementedError(
+            f"glu: expected a floating-point tensor, got {input.dtype}; use .float()"
+        )
+    if not -input.ndim <= dim < input.ndim:
+        raise IndexError(
+            f"glu: expected a dimension in [{-input.ndim}, {input.ndim - 1}], got {dim}"
+        )
+    size = input._array.shape[dim]
+    if size % 2:
+        raise RuntimeError(f"glu: expected an even size along dimension {dim}, got {size}")
+    a, b = moves.split(input, size // 2, dim) if size else (input, input)
+    result: Tensor = a * e.sigmoid(b)
+    return result
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -199,12 +405,12 @@ def sigmoid(input: Tensor) -> Tensor:
 
 def logsigmoid(input: Tensor) -> Tensor:
     """y = ln σ(x)."""
-    return _activate(e.logsigmoid, input, False)
+    return _activate(act.logsigmoid, input, False)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """y = ln(1 + e^(βx)) / β, and x itself where βx > threshold."""
-    return _activate(e.softplus, input, False, beta, threshold)
+    return _activate(act.softplus, input, False, beta, threshold)
 
 
 def softmax(
@@ -300,7 +506,7 @@ def binary_cross_entropy_with_logits(
         raise RuntimeError(
             f"{name}: expected a floating-point target, got {target.dtype}; use .float()"
         )
-    log_sigma = e.logsigmoid(input)
+    log_sigma = act.logsigmoid(input)
     if pos_weight is not None:
         log_sigma = ((pos_weight - 1) * target + 1) * log_sigma
     losses = (1 - target) * input - log_sigma

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .. import dtypes
+from .. import devices, dtypes
 from ..autograd.mode import no_grad
 from ..autograd.scope import Label, Scope
 from ..ops.create import check_device, from_numpy
@@ -555,7 +555,7 @@ def _wanted_dtype(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dtypes.dtype
             kind = arg.dtype
         elif isinstance(arg, dtypes.dtype):
             kind = arg
-        elif isinstance(arg, str):
+        elif isinstance(arg, (str, devices.device)):
             check_device(arg)
         elif not isinstance(arg, (bool, type(None))):
             raise TypeError(f"to: expected a dtype, a device or a tensor, got {arg!r}")

@@ -1,5 +1,31 @@
-"""The operations, a file a family; `methods` binds them onto Tensor."""
+"""The operations, a file a family; `methods` and `pointwise` bind them onto Tensor."""
 
-from . import create, elementwise, index, linalg, methods, reduce, shape
+from . import (
+    convert,
+    create,
+    elementwise,
+    fill,
+    index,
+    linalg,
+    methods,
+    pointwise,
+    query,
+    reduce,
+    shape,
+    ufunc,
+)
 
-__all__ = ["create", "elementwise", "index", "linalg", "methods", "reduce", "shape"]
+__all__ = [
+    "convert",
+    "create",
+    "elementwise",
+    "fill",
+    "index",
+    "linalg",
+    "methods",
+    "pointwise",
+    "query",
+    "reduce",
+    "shape",
+    "ufunc",
+]

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array, numpy_dtype
+from ..dtypes import Array, check_fits, numpy_dtype
 from ..tensor import Tensor
+
+_LN_2 = math.log(2)
+_LN_10 = math.log(10)
 
 # -- arithmetic
 
@@ -81,6 +84,8 @@ def pow(a: Array, b: Array) -> Array:
 @primitive(lambda g, x: g * sign(x))
 def abs(x: Array) -> Array:
     """y = |x|;  gx = g sign(x), 0 at 0."""
+    if x.dtype.kind == "b":
+        raise NotImplementedError("abs: expected numbers, got a bool tensor; use .long()")
     return np.abs(x)
 
 
@@ -104,10 +109,34 @@ def sqrt(x: Array) -> Array:
     return np.sqrt(x)
 
 
+@primitive(lambda g, y: g * (y * y * y) * -0.5, promote="float")
+def rsqrt(x: Array) -> Array:
+    """y = 1 / √x;  gx = -g y³ / 2."""
+    return 1 / np.sqrt(x)
+
+
+@primitive(lambda g, y: -g * (y * y), promote="float")
+def reciprocal(x: Array) -> Array:
+    """y = 1 / x;  gx = -g y²."""
+    return np.reciprocal(x)
+
+
 @primitive(lambda g, y: g * y, promote="float")
 def exp(x: Array) -> Array:
     """y = e^x;  gx = g y."""
     return np.exp(x)
+
+
+@primitive(lambda g, y: g * y * _LN_2, promote="float")
+def exp2(x: Array) -> Array:
+    """y = 2^x;  gx = g y ln 2."""
+    return np.exp2(x)
+
+
+@primitive(lambda g, y: g * (y + 1), promote="float")
+def expm1(x: Array) -> Array:
+    """y = e^x - 1, exact near 0;  gx = g (y + 1)."""
+    return np.expm1(x)
 
 
 @primitive(lambda g, x: g / x, promote="float")
@@ -122,19 +151,16 @@ def log1p(x: Array) -> Array:
     return np.log1p(x)
 
 
-@primitive(lambda g, x: g * cos(x), promote="float")
-def sin(x: Array) -> Array:
-    """y = sin x;  gx = g cos x."""
-    return np.sin(x)
+@primitive(lambda g, x: g / (x * _LN_2), promote="float")
+def log2(x: Array) -> Array:
+    """y = log₂ x;  gx = g / (x ln 2)."""
+    return np.log2(x)
 
 
-@primitive(lambda g, x: -g * sin(x), promote="float")
-def cos(x: Array) -> Array:
-    """y = cos x;  gx = -g sin x."""
-    return np.cos(x)
-
-
-# -- activations
+@primitive(lambda g, x: g / (x * _LN_10), promote="float")
+def log10(x: Array) -> Array:
+    """y = log₁₀ x;  gx = g / (x ln 10)."""
+    return np.log10(x)
 
 
 @primitive(lambda g, y: (g + g * y) * (1 - y), promote="float")
@@ -149,56 +175,68 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-@primitive(lambda g, y: where(y > 0, g, 0.0))
-def relu(x: Array) -> Array:
-    """y = max(x, 0);  gx = g where x > 0, else 0 (0 at the kink)."""
-    return np.maximum(x, 0)
-
-
-@primitive(lambda g, x, negative_slope: where(x > 0, g, g * negative_slope))
-def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
-    """y = x where x > 0, else negative_slope · x;  gx likewise (the slope at the kink)."""
-    return np.where(x > 0, x, x * negative_slope)
-
-
-@primitive(lambda g, x, alpha: where(x > 0, g, g * alpha * exp(where(x < 0, x, 0.0))))
-def elu(x: Array, alpha: float = 1.0) -> Array:
-    """y = x where x > 0, else α (e^x - 1);  gx = g, or g α e^x (Clevert et al. 2015, eq. 16)."""
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
-
-
-@primitive(lambda g, x: _silu_gradient(g, x, sigmoid(x)), promote="float")
-def silu(x: Array) -> Array:
-    """y = x σ(x);  gx = g σ(x) (1 + x (1 - σ(x)))."""
-    return x / (1 + np.exp(-x))
-
-
-def _silu_gradient(g: Any, x: Any, s: Any) -> Any:
-    return g * (s * (1 + x * (1 - s)))
+# -- of three tensors
 
 
 @primitive(
-    lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)),
-    promote="float",
+    lambda g, weight: g * (1 - weight),
+    lambda g, weight: g * weight,
+    lambda g, input, end: g * (end - input),
+    promote=None,
 )
-def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
-    """y = ln(1 + e^(βx)) / β, and x itself where βx > threshold;  gx = g σ(βx), or g."""
-    scaled = x * beta
-    return np.where(scaled > threshold, x, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta)
+def lerp(input: Array, end: Array, weight: Array | float) -> Array:
+    """y = input + weight (end - input);  g (1 - weight), g weight, g (end - input).
+
+    All of one floating-point type; the weight may be a number. Exact at weights of 0 and 1.
+    """
+    if input.dtype.kind != "f":
+        raise NotImplementedError(
+            f"lerp: expected floating-point tensors, got {input.dtype}; use .float()"
+        )
+    for name, other in (("end", end), ("weight", weight)):
+        if isinstance(other, np.ndarray) and other.dtype != input.dtype:
+            raise ValueError(f"expected dtype {input.dtype} for `{name}`, got {other.dtype}")
+    way = end - input
+    return np.where(np.less(weight, 0.5), input + weight * way, end - way * (1 - weight))
 
 
-@primitive(lambda g, x: g * sigmoid(-x), promote="float")
-def logsigmoid(x: Array) -> Array:
-    """y = ln σ(x) = min(x, 0) - ln(1 + e^-|x|);  gx = g σ(-x)."""
-    return np.asarray(np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), order="C")
+def _in_type(value: float, like: Array) -> Any:
+    """A Python number in the type of an array: for whole numbers without its fraction."""
+    return int(value) if like.dtype.kind != "f" else value
 
 
 @primitive(
-    lambda g, x, min_val, max_val: where((x > min_val) & (x < max_val), g, 0.0),
+    lambda g: g,
+    lambda g, tensor2, value: g * (tensor2 * value),
+    lambda g, tensor1, value: g * (tensor1 * value),
 )
-def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
-    """y = x held between min_val and max_val;  gx = g strictly between them, else 0."""
-    return np.minimum(np.maximum(x, x.dtype.type(min_val)), x.dtype.type(max_val))
+def addcmul(input: Array, tensor1: Array, tensor2: Array, value: float = 1) -> Array:
+    """y = input + value a b;  g to the input,  ga = g value b,  gb = g value a."""
+    if np.result_type(input, tensor1, tensor2).kind == "b":
+        raise NotImplementedError("addcmul: expected numbers, got bool tensors; use .long()")
+    return input + _in_type(value, input) * tensor1 * tensor2
+
+
+@primitive(
+    lambda g: g,
+    lambda g, tensor2, value: g * (value / tensor2),
+    lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
+)
+def _addcdiv(input: Array, tensor1: Array, tensor2: Array, value: float) -> Array:
+    return input + value * (tensor1 / tensor2)
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Any:
+    """y = input + value a / b;  g to the input,  ga = g value / b,  gb = -g value a / b².
+
+    Raises RuntimeError where a and b are both whole numbers.
+    """
+    if tensor1._array.dtype.kind != "f" and tensor2._array.dtype.kind != "f":
+        raise RuntimeError(
+            "addcdiv: expected a floating-point tensor to divide or to divide by, got "
+            f"{tensor1.dtype} and {tensor2.dtype}; use .float()"
+        )
+    return _addcdiv(input, tensor1, tensor2, value)
 
 
 # -- choosing
@@ -219,6 +257,24 @@ def maximum(a: Array, b: Array) -> Array:
 def minimum(a: Array, b: Array) -> Array:
     """y = min(a, b);  g goes to the smaller, half to each at a tie."""
     return np.minimum(a, b)
+
+
+@primitive(
+    lambda g, a, b: where((a >= b) | (b != b), g, 0.0),
+    lambda g, a, b: where((a >= b) | (b != b), 0.0, g),
+)
+def fmax(a: Array, b: Array) -> Array:
+    """y = max(a, b), the number where one is NaN;  g goes to what was chosen, to a at a tie."""
+    return np.fmax(a, b)
+
+
+@primitive(
+    lambda g, a, b: where((a <= b) | (b != b), g, 0.0),
+    lambda g, a, b: where((a <= b) | (b != b), 0.0, g),
+)
+def fmin(a: Array, b: Array) -> Array:
+    """y = min(a, b), the number where one is NaN;  g goes to what was chosen, to a at a tie."""
+    return np.fmin(a, b)
 
 
 @primitive(
@@ -271,86 +327,25 @@ def masked_fill(x: Array, mask: Array, value: Array) -> Array:
         raise ValueError(
             f"the value must be a number or 0-d tensor, got {np.ndim(value)} dimensions"
         )
+    if not isinstance(value, np.ndarray):
+        check_fits("masked_fill", value, x.dtype)
     return np.asarray(np.where(mask, np.asarray(value).astype(x.dtype), x), order="C")
 
 
-# -- comparing: no gradient
-
-
-@primitive(None, None)
-def eq(a: Array, b: Array) -> Array:
-    """y = (a == b), a bool tensor."""
-    return np.equal(a, b)
-
-
-@primitive(None, None)
-def ne(a: Array, b: Array) -> Array:
-    """y = (a != b), a bool tensor."""
-    return np.not_equal(a, b)
-
-
-@primitive(None, None)
-def lt(a: Array, b: Array) -> Array:
-    """y = (a < b), a bool tensor."""
-    return np.less(a, b)
-
-
-@primitive(None, None)
-def le(a: Array, b: Array) -> Array:
-    """y = (a <= b), a bool tensor."""
-    return np.less_equal(a, b)
-
-
-@primitive(None, None)
-def gt(a: Array, b: Array) -> Array:
-    """y = (a > b), a bool tensor."""
-    return np.greater(a, b)
-
-
-@primitive(None, None)
-def ge(a: Array, b: Array) -> Array:
-    """y = (a >= b), a bool tensor."""
-    return np.greater_equal(a, b)
-
-
-@primitive(None)
-def isnan(x: Array) -> Array:
-    """y = whether x is not a number."""
-    return np.isnan(x)
-
-
-@primitive(None)
-def isfinite(x: Array) -> Array:
-    """y = whether x is neither infinite nor not a number."""
-    return np.isfinite(x)
-
-
-def _check_bits(*arrays: Array) -> None:
-    kind = np.result_type(*arrays)
-    if kind.kind == "f":
-        raise ValueError(f"expected bool or integer tensors, got {kind}")
-
-
-@primitive(None, None)
-def bitwise_and(a: Array, b: Array) -> Array:
-    """y = a & b, for bool (logical and) and integer tensors."""
-    _check_bits(a, b)
-    return np.bitwise_and(a, b)
-
-
-@primitive(None, None)
-def bitwise_or(a: Array, b: Array) -> Array:
-    """y = a | b, for bool (logical or) and integer tensors."""
-    _check_bits(a, b)
-    return np.bitwise_or(a, b)
-
-
-@primitive(None)
-def bitwise_not(x: Array) -> Array:
-    """y = ~x, for bool (logical not) and integer tensors."""
-    if x.dtype.kind == "f":
-        raise TypeError(f"bitwise_not: expected a bool or integer tensor, got {x.dtype}")
-    return np.invert(x)
+@primitive(lambda g, x: where(x - x == 0, g, 0.0))
+def nan_to_num(
+    x: Array, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Array:
+    """y = x with other numbers for NaN and the infinities (the largest there are);  gx = g or 0."""
+    if x.dtype.kind != "f":
+        return x.copy()
+    limits = np.finfo(x.dtype)
+    return np.nan_to_num(
+        x,
+        nan=0.0 if nan is None else nan,
+        posinf=limits.max if posinf is None else posinf,
+        neginf=limits.min if neginf is None else neginf,
+    )
 
 
 # -- type and copies

@@ -9,9 +9,10 @@ import numpy as np
 from ..autograd.accumulate import IndexedGradient
 from ..autograd.primitive import primitive
 from ..dtypes import Array
-from ..tensor import Tensor
+from ..tensor import Tensor, make
+from .check import check_tensors
 from .elementwise import where, zeros_of
-from .shape import unsqueeze, wrap_dim
+from .shape import expand, reshape, unsqueeze, wrap_dim
 
 _BASIC = (int, slice, type(None), type(...))
 
@@ -101,6 +102,9 @@ def index_put(x: Array, value: Array, key: tuple[Any, ...]) -> Array:
     return y
 
 
+# -- along one dimension, by a tensor of indices for each element
+
+
 @primitive(
     lambda g, shape_x, dim, index: scatter_add(zeros_of(g, shape_x.shape), dim, index, g),
     promote=None,
@@ -108,41 +112,317 @@ def index_put(x: Array, value: Array, key: tuple[Any, ...]) -> Array:
 def gather(x: Array, dim: int, index: Array) -> Array:
     """y[i, j] = x[index[i, j], j] for dim 0 (and so on);  gx = g added at those places."""
     dim = wrap_dim(dim, x.ndim)
-    return x[_along(x, dim, index)]
+    return x.reshape(x.shape or (1,) * index.ndim)[_along(x, dim, index)]
 
 
 def _along(x: Array, dim: int, index: Array) -> tuple[Any, ...]:
-    """The key that picks x[..., index, ...] along `dim`; the other numbers run as in `index`."""
-    if index.ndim != x.ndim:
+    """The key that picks x[..., index, ...] along `dim`; the other numbers run as in `index`.
+
+    A 0-d tensor counts as one of shape (1,), as in torch.
+    """
+    if max(index.ndim, 1) != max(x.ndim, 1):
         raise ValueError(
             f"the index must have as many dimensions as the input, {x.ndim}, got {index.ndim}"
         )
     if index.dtype.kind not in "iu":
         raise ValueError(f"the index must be of an integer type, got {index.dtype}")
-    if x.ndim == 0:
-        return ()
-    if any(n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != dim):
+    if any(n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=False)) if i != dim):
         raise ValueError(f"the index must be no larger than the input but along dim {dim}")
-    size = x.shape[dim]
+    size = x.shape[dim] if x.ndim else 1
     if index.size and (index.min() < 0 or index.max() >= size):
         bad = int(index[(index < 0) | (index >= size)].flat[0])
         raise ValueError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    if index.ndim == 0:
+        return (index,) if x.ndim else ()
     key: list[Any] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     key[dim] = index
     return tuple(key)
 
 
-@primitive(lambda g: g, None, None, lambda g, dim, index: gather(g, dim, index), promote=None)
+def _source_at(source: Array, index: Array, dtype: Any) -> Array:
+    """The part of a source that lies under the index. Raises for one of another type or smaller."""
+    if source.dtype != dtype:
+        raise ValueError(
+            f"the source must be of the input's dtype, got {source.dtype} into {dtype}"
+        )
+    if max(source.ndim, 1) != max(index.ndim, 1) or any(
+        n > m for n, m in zip(index.shape, source.shape or (1,), strict=False)
+    ):
+        raise ValueError(
+            f"the index must be no larger than the source, got {index.shape} and {source.shape}"
+        )
+    if source.ndim != index.ndim:
+        return source.reshape(index.shape)
+    return source[tuple(slice(n) for n in index.shape)]
+
+
+def _source_gradient(g: Any, dim: int, index: Any, shape_source: Any) -> Any:
+    """g at the places of the index; 0 for what the source has beyond it."""
+    part = gather(g, dim, index)
+    shape = tuple(shape_source.shape)
+    if tuple(part.shape) == shape:
+        return part
+    if len(part.shape) != len(shape):
+        return reshape(part, shape)
+    return index_put_zeros(part, shape, tuple(slice(n) for n in part.shape))
+
+
+@primitive(lambda g: g, None, None, _source_gradient, promote=None)
 def scatter_add(x: Array, dim: int, index: Array, source: Array) -> Array:
     """y = x with source[i, j] added at x[index[i, j], j] for dim 0;  gx = g, g_source = g there."""
-    if source.dtype != x.dtype:
-        raise ValueError(
-            f"the source must be of the input's dtype, got {source.dtype} into {x.dtype}"
-        )
-    y = x.copy()
+    y = np.array(x, order="C")
     key = _along(x, wrap_dim(dim, x.ndim), index)
-    np.add.at(y, key, source[tuple(slice(n) for n in index.shape)])
+    np.add.at(y.reshape(-1) if not x.ndim else y, key, _source_at(source, index, x.dtype))
     return y
+
+
+@primitive(
+    lambda g, dim, index: _scatter(g, dim, index, 0.0), None, None, _source_gradient, promote=None
+)
+def _scatter(x: Array, dim: int, index: Array, source: Array | float) -> Array:
+    """y = x with source[i, j], or a number, written at x[index[i, j], j] for dim 0."""
+    y = np.array(x, order="C")
+    key = _along(x, wrap_dim(dim, x.ndim), index)
+    if isinstance(source, np.ndarray):
+        values = _source_at(source, index, x.dtype)
+    else:
+        values = np.asarray(source).astype(x.dtype)
+    (y if x.ndim else y.reshape(-1))[key] = values
+    return y
+
+
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None
+) -> Tensor:
+    """y = the input with src[i, j] written at y[index[i, j], j] for dim 0 (and so on).
+
+    src : Tensor at least as large as the index, or a number
+    value : a number, in src's place
+    g goes to the input but at the places written, and from there to src. Where an index names a
+    place twice the last value stays and each src element gets that place's g (torch's convention).
+    Raises RuntimeError for an index out of range or larger than input or src.
+    """
+    check_tensors("scatter", input, index)
+    if (src is None) == (value is None):
+        raise TypeError("scatter: expected either src or value")
+    if isinstance(value, Tensor):
+        value = value.item()
+    result: Tensor = _scatter(input, dim, index, value if src is None else src)
+    return result
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """y = `gather` with input and indices broadcast against each other but along `dim`.
+
+    dim : None: both are flattened first; else a negative index counts from the end
+    Raises RuntimeError for different numbers of dimensions and for an index out of range (which
+    torch wraps round).
+    """
+    check_tensors("take_along_dim", input, indices)
+    if indices._array.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"take_along_dim: expected integer indices, got {indices.dtype}; use .long()"
+        )
+    if dim is None:
+        flat: Tensor = gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
+        return flat
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            "take_along_dim: input and indices should have the same number of dimensions, "
+            f"got {input.ndim} and {indices.ndim}"
+        )
+    dim = wrap_dim(dim, input.ndim, "take_along_dim")
+    size = input._array.shape[dim] if input.ndim else 1
+    numbers = where(indices < 0, indices + size, indices)
+    if input.ndim:
+        count = numbers.shape[dim]
+        common = list(np.broadcast_shapes(_without(input, dim), _without(numbers, dim)))
+        input = expand(input, (*common[:dim], size, *common[dim + 1 :]))
+        numbers = expand(numbers, (*common[:dim], count, *common[dim + 1 :]))
+    result: Tensor = gather(input, dim, numbers)
+    return result
+
+
+def _without(x: Tensor, dim: int) -> tuple[int, ...]:
+    """The shape of x with size 1 along `dim`."""
+    shape = x._array.shape
+    return (*shape[:dim], 1, *shape[dim + 1 :])
+
+
+# -- along one dimension, by a vector of indices
+
+
+def _check_vector(name: str, size: int, index: Array, dim: int, negative: bool = False) -> None:
+    """Raise as torch does for an index that is no vector of integers in the range of `dim`."""
+    if index.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"{name}: expected an index of int32 or int64, got {index.dtype}")
+    if index.ndim > 1:
+        raise IndexError(f"{name}: expected the index to be a vector, got shape {index.shape}")
+    low = -size if negative else 0
+    if index.size and (index.min() < low or index.max() >= size):
+        bad = int(index[(index < low) | (index >= size)].flat[0])
+        raise IndexError(
+            f"{name}: index {bad} is out of range for dimension {dim} with size {size}"
+        )
+
+
+def _slices(dim: int, ndim: int, index: Any) -> tuple[Any, ...]:
+    """The key of the slices of a tensor along `dim`, for a vector of indices."""
+    return (slice(None),) * wrap_dim(dim, ndim) + (index, ...)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """y = the slices of the input along `dim` that a vector names;  gx = g added at those.
+
+    index : int64 or int32 Tensor (n) or (); no negative numbers
+    Raises IndexError for an index out of range.
+    """
+    check_tensors("index_select", input, index)
+    dim = wrap_dim(dim, input.ndim, "index_select")
+    shape = input._array.shape or (1,)
+    _check_vector("index_select", shape[dim], index._array, dim)
+    slices: Tensor = getitem(reshape(input, shape), _slices(dim, len(shape), reshape(index, (-1,))))
+    if input.ndim:
+        return slices
+    if index.numel() != 1:
+        raise RuntimeError(
+            f"index_select: expected one index into a 0-d tensor, got {index.numel()}"
+        )
+    return reshape(slices, ())
+
+
+@primitive(
+    lambda g: g,
+    None,
+    None,
+    lambda g, dim, index, alpha: getitem(g, _slices(dim, g.ndim, index)) * alpha,
+    promote=None,
+)
+def _index_add(x: Array, dim: int, index: Array, source: Array, alpha: Any) -> Array:
+    """y = x with alpha times each slice of the source added at the slice of x that it names."""
+    y = np.array(x, order="C")
+    scaled = source if alpha == 1 else source * x.dtype.type(alpha)
+    np.add.at(y, _slices(dim, x.ndim, index), scaled)
+    return y
+
+
+def index_add(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor:
+    """y = the input with alpha · source added to its slices along `dim` that a vector names.
+
+    gx = g;  g_source = alpha times the slices of g.
+    index : int64 or int32 Tensor (n); a slice named twice is added to twice
+    source : Tensor of the input's shape, but n along `dim`, and of its dtype
+    Raises IndexError for an index out of range, RuntimeError for another source.
+    """
+    name = "index_add"
+    dim, index = _check_slices(name, input, dim, index, source)
+    result: Tensor = _index_add(input, dim, index, source, alpha)
+    return result
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """y = the input with the slices along `dim` that a vector names replaced by the source's.
+
+    gx = g but for those slices;  g_source = those slices.
+    index : int64 or int32 Tensor (n)
+    source : Tensor of the input's shape, but n along `dim`, and of its dtype
+    Raises IndexError for an index out of range, RuntimeError for another source.
+    """
+    name = "index_copy"
+    dim, index = _check_slices(name, input, dim, index, source)
+    result: Tensor = index_put(input, source, _slices(dim, input.ndim, index))
+    return result
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """y = the input with `value` in the slices along `dim` that a vector names; gx = g elsewhere.
+
+    index : int64 Tensor (n); a negative number counts from the end
+    value : a number or a 0-d tensor, which gets the sum of g there
+    """
+    check_tensors("index_fill", input, index)
+    dim = wrap_dim(dim, input.ndim, "index_fill")
+    shape = input._array.shape or (1,)
+    if index._array.dtype != np.int64:
+        raise IndexError(f"index_fill: expected an index of int64, got {index.dtype}; use .long()")
+    _check_vector("index_fill", shape[dim], index._array, dim, negative=True)
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(
+                f"index_fill: expected a number or a 0-d tensor, got shape {value._array.shape}"
+            )
+        value = value.to(input.dtype)
+    else:
+        value = make(np.asarray(value).astype(input._array.dtype))
+    key = _slices(dim, len(shape), reshape(index, (-1,)))
+    return reshape(index_put(reshape(input, shape), value, key), input._array.shape)
+
+
+def _check_slices(
+    name: str, input: Tensor, dim: int, index: Tensor, source: Tensor
+) -> tuple[int, Tensor]:
+    """(dim from the front, the index as a vector), checked, the source too."""
+    check_tensors(name, input, index, source)
+    dim = wrap_dim(dim, input.ndim, name)
+    if source.dtype != input.dtype:
+        raise RuntimeError(
+            f"{name}: expected a source of the input's dtype {input.dtype}, got {source.dtype}"
+        )
+    shape = input._array.shape
+    if not shape:
+        raise RuntimeError(f"{name}: expected an input of at least one dimension, got 0-d")
+    _check_vector(name, shape[dim], index._array, dim)
+    index = reshape(index, (-1,))
+    expected = (*shape[:dim], index.numel(), *shape[dim + 1 :])
+    if source._array.shape != expected:
+        kind = IndexError if name == "index_copy" else RuntimeError
+        raise kind(f"{name}: expected a source of shape {expected}, got {source._array.shape}")
+    return dim, index
+
+
+# -- from anywhere, into a vector
+
+
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """y = the elements where the mask holds, as a vector;  gx = g at those, 0 elsewhere.
+
+    mask : bool Tensor; input and mask are broadcast against each other
+    """
+    check_tensors("masked_select", input, mask)
+    if mask._array.dtype != np.bool_:
+        raise RuntimeError(f"masked_select: expected a bool mask, got {mask.dtype}; use .bool()")
+    try:
+        shape = np.broadcast_shapes(input._array.shape, mask._array.shape)
+    except ValueError:
+        raise RuntimeError(
+            "masked_select: expected shapes that broadcast, got "
+            f"{input._array.shape} and {mask._array.shape}"
+        ) from None
+    result: Tensor = getitem(expand(input, shape), (expand(mask, shape), ...))
+    return result
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """y = the elements of the flattened input that the index names, in the index's shape.
+
+    index : int64 Tensor (...); a negative number counts from the end
+    gx = g added at those elements. Raises IndexError for an index out of range.
+    """
+    check_tensors("take", input, index)
+    numbers = index._array
+    if numbers.dtype != np.int64:
+        raise RuntimeError(f"take: expected an index of int64, got {index.dtype}; use .long()")
+    total = input._array.size
+    if numbers.size and (numbers.min() < -total or numbers.max() >= total):
+        bad = int(numbers[(numbers < -total) | (numbers >= total)].flat[0])
+        raise IndexError(f"take: index {bad} is out of range for a tensor of {total} elements")
+    result: Tensor = getitem(reshape(input, (-1,)), (index, ...))
+    return result
+
+
+# -- rows of a table
 
 
 @primitive(

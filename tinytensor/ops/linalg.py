@@ -8,8 +8,12 @@ import numpy as np
 
 from ..autograd.primitive import primitive
 from ..dtypes import Array
+from ..tensor import Tensor, make
+from .check import check_tensors
+from .elementwise import masked_fill
+from .index import getitem
 from .reduce import sum
-from .shape import reshape, transpose, unsqueeze
+from .shape import expand, reshape, transpose, unsqueeze
 
 
 def _left(g: Any, shape_a: Any, b: Any) -> Any:
@@ -45,6 +49,8 @@ def _check_same_type(a: Array, b: Array) -> None:
         raise TypeError("matmul: expected two tensors, got a number; use * to scale")
     if np.result_type(a) != np.result_type(b):
         raise ValueError(f"expected both to have the same dtype, got {a.dtype} and {b.dtype}")
+    if a.dtype == np.bool_:
+        raise ValueError("expected numbers, got bool tensors; use .int() or .float()")
 
 
 @primitive(_left, _right, promote=None)
@@ -75,3 +81,158 @@ def linear(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
     if isinstance(bias, np.ndarray):
         y += bias
     return y
+
+
+# -- products of tensors of given dimensions
+
+
+def _product(name: str, a: Tensor, b: Tensor, dims: tuple[int, int]) -> Tensor:
+    """`matmul` for operands of exactly these numbers of dimensions. Raises RuntimeError."""
+    check_tensors(name, a, b)
+    first, second = a._array.shape, b._array.shape
+    if (len(first), len(second)) != dims:
+        raise RuntimeError(
+            f"{name}: expected tensors of {dims[0]} and {dims[1]} dimensions, "
+            f"got shapes {first} and {second}"
+        )
+    if a.dtype != b.dtype:
+        raise RuntimeError(
+            f"{name}: expected both to have the same dtype, got {a.dtype} and {b.dtype}"
+        )
+    inner = second[-2] if len(second) > 1 else second[-1]
+    if first[-1] != inner:
+        raise RuntimeError(
+            f"{name}: expected the last size of the first to be the second's number of rows, "
+            f"got shapes {first} and {second}: {first[-1]} is not {inner}"
+        )
+    if len(first) == 3 and first[0] != second[0]:
+        raise RuntimeError(
+            f"{name}: expected batches of one size, got shapes {first} and {second}: "
+            f"{first[0]} is not {second[0]}"
+        )
+    product: Tensor = matmul(a, b)
+    return product
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """y = input mat2, of matrices (n, m) and (m, p). Raises RuntimeError for all else."""
+    return _product("mm", input, mat2, (2, 2))
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """y[b] = input[b] mat2[b], of batches (B, n, m) and (B, m, p). Raises RuntimeError for else."""
+    return _product("bmm", input, mat2, (3, 3))
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """y = input vec, of a matrix (n, m) and a vector (m). Raises RuntimeError for all else."""
+    return _product("mv", input, vec, (2, 1))
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """y = Σ input[i] tensor[i], of two vectors (n). Raises RuntimeError for all else."""
+    return _product("dot", input, tensor, (1, 1))
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """y[i, j] = input[i] vec2[j], of vectors (n) and (m). Raises RuntimeError for all else."""
+    check_tensors("outer", input, vec2)
+    if input.ndim != 1 or vec2.ndim != 1:
+        raise RuntimeError(
+            f"outer: expected two vectors, got shapes {input._array.shape} and {vec2._array.shape}"
+        )
+    product: Tensor = unsqueeze(input, 1) * vec2
+    return product
+
+
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """y = β input + α mat1 mat2, of matrices; the input is broadcast to the product's shape.
+
+    For β = 0 the input, and for α = 0 the product, counts for nothing even where it is NaN or
+    infinite.
+    """
+    return _added("addmm", input, mat1, mat2, (2, 2), beta, alpha)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y = β input + α mat vec, as `addmm` for a matrix and a vector."""
+    return _added("addmv", input, mat, vec, (2, 1), beta, alpha)
+
+
+def baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """y = β input + α batch1 batch2, as `addmm` for batches of matrices."""
+    return _added("baddbmm", input, batch1, batch2, (3, 3), beta, alpha)
+
+
+def _added(
+    name: str, input: Tensor, a: Tensor, b: Tensor, dims: tuple[int, int], beta: Any, alpha: Any
+) -> Tensor:
+    """β input + α a b."""
+    check_tensors(name, input)
+    product = _product(name, a, b, dims)
+    if input.dtype != product.dtype:
+        raise RuntimeError(
+            f"{name}: expected all to have the same dtype, got {input.dtype} and {product.dtype}"
+        )
+    shape, target = input._array.shape, product._array.shape
+    missing = len(target) - len(shape)
+    if missing < 0 or any(n not in (1, m) for n, m in zip(shape, target[missing:], strict=True)):
+        raise RuntimeError(
+            f"{name}: expected an input that broadcasts to the product's shape {target}, "
+            f"got {shape}"
+        )
+    if input._array.dtype == np.float16:  # rounded once, as in torch
+        input, product = (
+            input.to(np.float32),
+            _product(name, a.to(np.float32), b.to(np.float32), dims),
+        )
+        return (_times(expand(input, target), beta) + _times(product, alpha)).to(np.float16)
+    return _times(expand(input, target), beta) + _times(product, alpha)
+
+
+def _times(x: Tensor, factor: Any) -> Tensor:
+    """x times a number, in x's dtype; for 0 it is 0 even where x is NaN or infinite."""
+    if x._array.dtype.kind != "f":
+        factor = int(factor)
+    if factor == 1:
+        return x
+    if factor == 0:
+        nothing: Tensor = masked_fill(x, make(np.asarray(True)), 0)
+        return nothing
+    return x * factor
+
+
+# -- other products
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: y[i m + k, j n + l] = input[i, j] other[k, l] for an (m, n) other.
+
+    Of any numbers of dimensions; the shorter shape is filled up with ones in front.
+    """
+    check_tensors("kron", input, other)
+    ndim = max(input.ndim, other.ndim)
+    first = (1,) * (ndim - input.ndim) + input._array.shape
+    second = (1,) * (ndim - other.ndim) + other._array.shape
+    pairs = list(zip(first, second, strict=True))
+    spread = reshape(input, tuple(size for n, _ in pairs for size in (n, 1)))
+    repeated = reshape(other, tuple(size for _, m in pairs for size in (1, m)))
+    product: Tensor = reshape(spread * repeated, tuple(n * m for n, m in pairs))
+    return product
+
+
+def trace(input: Tensor) -> Tensor:
+    """y = Σ x[i, i] of a matrix;  gx = g on the diagonal. Raises RuntimeError for all else."""
+    check_tensors("trace", input)
+    shape = input._array.shape
+    if len(shape) != 2:
+        raise RuntimeError(f"trace: expected a matrix, got shape {shape}")
+    if input._array.dtype == np.bool_:
+        raise RuntimeError("trace: expected numbers, got a bool tensor; use .int()")
+    along = make(np.arange(min(shape)))
+    total: Tensor = sum(getitem(input, (along, along, ...)))
+    return total

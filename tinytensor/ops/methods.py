@@ -7,13 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes, random
 from ..autograd.inplace import check_writable, in_place, write
 from ..autograd.mode import threads
 from ..tensor import Tensor, bind, make
 from . import elementwise as e
-from . import index, linalg, reduce, shape
-from .create import check_device
+from . import (
+    index,
+    linalg,
+    norm,
+    parts,
+    reduce,
+    scan,
+    shape,
+    sort,
+    statistics,
+    tiling,
+)
+from .create import as_number, stored
 
 
 def _sizes(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,16 +40,6 @@ def _sizes(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The operator with the tensor on the right: 2 - x."""
-
-    def method(self: Tensor, other: Any) -> Any:
-        return function(other, self)
-
-    method.__doc__ = function.__doc__
-    return method
-
-
 def _t(self: Tensor) -> Tensor:
     """The transpose of a matrix; a tensor of fewer dimensions as it is."""
     if self.ndim > 2:
@@ -49,20 +49,20 @@ def _t(self: Tensor) -> Tensor:
     return shape.permute(self, tuple(range(self.ndim))[::-1])
 
 
-# -- comparing and iterating
+def _transposed(self: Tensor, name: str) -> Tensor:
+    """The last two dimensions exchanged; a 0-d tensor as it is."""
+    if self.ndim == 1:
+        raise RuntimeError(f"{name}: expected a matrix or a batch of matrices, got a vector")
+    return shape.transpose(self, -1, -2)
 
 
-def _equal(self: Tensor, other: Any) -> Any:
-    """Element by element; with what is no number or tensor (None, say) just not equal."""
-    if not isinstance(other, (Tensor, int, float, np.generic)):
-        return NotImplemented
-    return e.eq(self, other)
+def _matrix_transposed(self: Tensor) -> Tensor:
+    if self.ndim not in (0, 2):
+        raise RuntimeError(f"H: expected a matrix, got {self.ndim} dimensions; use .mH")
+    return _transposed(self, "H")
 
 
-def _not_equal(self: Tensor, other: Any) -> Any:
-    if not isinstance(other, (Tensor, int, float, np.generic)):
-        return NotImplemented
-    return e.ne(self, other)
+# -- iterating
 
 
 def _iterate(self: Tensor) -> Iterator[Tensor]:
@@ -111,12 +111,10 @@ def _without_leading_ones(value: Tensor, ndim: int) -> Tensor:
 
 def _constant(value: Any, like: Tensor) -> Any:
     """A number in the type of a tensor. Raises RuntimeError where it does not fit."""
-    if not isinstance(value, (int, float, np.generic)):
-        raise TypeError(f"expected a number or a tensor to write, got {type(value).__name__}")
-    array = threads.mode.run(np.asarray, value, like._array.dtype)
-    if np.isfinite(value) and not np.isfinite(array):
-        raise RuntimeError(f"value cannot be converted to {like.dtype} without overflow: {value}")
-    return array
+    number = as_number("setitem", value)
+    if like._array.dtype == np.float16:  # beyond its range is inf, as in torch, here only
+        number = threads.mode.run(np.float16, number).item()
+    return stored("setitem", number, like._array.dtype)
 
 
 # -- writing
@@ -126,52 +124,9 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
     """Write the elements of another tensor, or a number, broadcast, into this one."""
     mode = threads.mode
     if not isinstance(source, Tensor):
-        source = make(_constant(source, self))
+        source = make(np.asarray(as_number("copy_", source)))
     check_writable(self, mode, "copy_")
     return write(self, e.copy(self, source.to(self.dtype)), mode, "copy_")
-
-
-def _fill_(self: Tensor, value: Any) -> Tensor:
-    """Write one value everywhere."""
-    source = value if isinstance(value, Tensor) else make(_constant(value, self))
-    if source.ndim:
-        raise RuntimeError(
-            f"fill_: expected a number or a 0-d tensor, got shape {tuple(source.shape)}"
-        )
-    return _copy_(self, source)
-
-
-def _zero_(self: Tensor) -> Tensor:
-    """Write zero everywhere."""
-    return _fill_(self, 0)
-
-
-@np.errstate(all="ignore")
-def _uniform_(
-    self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: random.Generator | None = None
-) -> Tensor:
-    """Write numbers drawn uniformly from [a, b)."""
-    source = random.default_generator if generator is None else generator
-    drawn = source.uniform(self._array.shape, a, b, dtype=self._array.dtype)
-    return _copy_(self, make(drawn))
-
-
-@np.errstate(all="ignore")
-def _normal_(
-    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: random.Generator | None = None
-) -> Tensor:
-    """Write numbers drawn from the normal distribution."""
-    source = random.default_generator if generator is None else generator
-    drawn = source.normal(self._array.shape, mean, std, dtype=self._array.dtype)
-    return _copy_(self, make(drawn))
-
-
-def _bernoulli_(
-    self: Tensor, p: float = 0.5, *, generator: random.Generator | None = None
-) -> Tensor:
-    """Write 1 with probability p, else 0."""
-    source = random.default_generator if generator is None else generator
-    return _copy_(self, make(source.bernoulli(p, self._array.shape).astype(self._array.dtype)))
 
 
 def _requires_no_grad(self: Tensor) -> Tensor:
@@ -181,37 +136,6 @@ def _requires_no_grad(self: Tensor) -> Tensor:
     self._node = None
     self._requires_grad = False
     return self
-
-
-# -- types
-
-
-def _to(
-    self: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, **_: Any
-) -> Tensor:
-    """This tensor in another type (recorded), itself if it is in it already."""
-    for arg in args:
-        if isinstance(arg, Tensor):
-            dtype = arg.dtype
-        elif isinstance(arg, dtypes.dtype) or arg in (float, int, bool):
-            dtype = arg
-        elif isinstance(arg, str):
-            device = arg
-        elif not isinstance(arg, bool):
-            raise TypeError(f"to: expected a dtype, a device or a tensor, got {type(arg).__name__}")
-    check_device(device)
-    kind = self._array.dtype if dtype is None else dtypes.numpy_dtype(dtype)
-    if kind != self._array.dtype:
-        return e.cast(self, kind)
-    return e.clone(self) if copy else self
-
-
-def _caster(kind: dtypes.dtype) -> Callable[[Tensor], Tensor]:
-    def method(self: Tensor) -> Tensor:
-        return _to(self, kind)
-
-    method.__doc__ = f"This tensor in {kind}."
-    return method
 
 
 class Extreme(NamedTuple):
@@ -243,41 +167,31 @@ def _extreme(input: Tensor, dim: Any, keepdim: bool, of_two: Any, of_all: Any, p
     return Extreme(values, indices)
 
 
-# -- arithmetic with torch's options
-
-
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """y = input + alpha · other;  g to the one, alpha g to the other."""
-    return e.add(input, other if alpha == 1 else other * alpha)
-
-
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """y = input - alpha · other;  g to the one, -alpha g to the other."""
-    return e.sub(input, other if alpha == 1 else other * alpha)
-
-
-def pow(input: Any, exponent: Any) -> Any:
-    """y = input^exponent;  see the primitive `elementwise.pow`."""
-    return e.pow(input, exponent)
-
-
 # -- binding
 
 
 def _bind_all() -> None:
     plain = (
-        add, sub, e.mul, e.div, e.neg, pow, e.abs, e.sign, e.square, e.sqrt, e.exp, e.log,
-        e.log1p, e.sin, e.cos, e.tanh, e.sigmoid, e.relu, e.maximum, e.minimum, e.clamp,
-        e.masked_fill, e.eq, e.ne, e.lt, e.le, e.gt, e.ge, e.isnan, e.isfinite, e.clone,
+        reduce.prod, scan.cumsum, scan.cumprod, scan.logcumsumexp, statistics.var, statistics.std,
+        statistics.median, statistics.count_nonzero, statistics.aminmax, norm.norm, shape.ravel,
+        shape.unflatten, shape.movedim, shape.swapaxes, shape.swapdims, shape.roll, parts.narrow,
+        parts.select, parts.tensor_split, parts.diagonal, parts.diag, parts.tril, parts.triu,
+        parts.unfold, tiling.repeat_interleave,
         reduce.sum, reduce.mean, reduce.amax, reduce.amin, reduce.argmax, reduce.argmin,
         reduce.any, reduce.all, reduce.softmax, reduce.log_softmax, reduce.logsumexp,
         shape.flatten, shape.squeeze, shape.unsqueeze, shape.transpose, shape.unbind, shape.split,
         shape.chunk, index.gather, index.scatter_add, linalg.matmul,
+        index.scatter, index.index_select, index.index_add, index.index_copy, index.index_fill,
+        index.masked_select, index.take, index.take_along_dim, linalg.mm, linalg.bmm, linalg.mv,
+        linalg.dot, linalg.outer, linalg.addmm, linalg.addmv, linalg.baddbmm, linalg.kron,
+        linalg.trace, sort.sort, sort.argsort, sort.topk, sort.unique, sort.nonzero,
     )  # fmt: skip
     bind(**{function.__name__: function for function in plain})
     written = (
-        add, sub, e.mul, e.div, e.neg, pow, e.abs, e.square, e.sqrt, e.exp, e.log, e.tanh,
-        e.sigmoid, e.relu, e.clamp, e.masked_fill, index.scatter_add,
+        index.scatter_add,
+        index.scatter, index.index_add, index.index_copy, index.index_fill, linalg.addmm,
+        linalg.addmv, linalg.baddbmm, scan.cumsum,
+        scan.cumprod, parts.tril, parts.triu,
     )  # fmt: skip
     bind(**{f"{f.__name__}_": in_place(f"{f.__name__}_", f) for f in written})
     bind(
@@ -286,64 +200,30 @@ def _bind_all() -> None:
         expand=_sizes(shape.expand),
         permute=_sizes(shape.permute),
         flip=_sizes(shape.flip),
+        broadcast_to=_sizes(shape.broadcast_to),
+        repeat=_sizes(tiling.repeat),
+        tile=_sizes(tiling.tile),
+        moveaxis=shape.movedim,
+        reshape_as=lambda self, other: shape.reshape(self, other.shape),
         expand_as=lambda self, other: shape.expand(self, other.shape),
         view_as=lambda self, other: shape.view(self, other.shape),
         t=_t,
         contiguous=lambda self: self if self.is_contiguous() else e.clone(self),
         T=property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1])),
-        mT=property(lambda self: shape.transpose(self, -1, -2)),
+        mT=property(lambda self: _transposed(self, "mT")),
+        mH=property(lambda self: _transposed(self, "mH")),
+        H=property(_matrix_transposed),
+        adjoint=lambda self: _transposed(self, "adjoint"),
         max=max,
         min=min,
-        mm=linalg.matmul,
         where=lambda self, condition, other: e.where(condition, self, other),
-        to=_to,
-        type_as=lambda self, other: _to(self, other.dtype),
-        float=_caster(dtypes.float32),
-        double=_caster(dtypes.float64),
-        half=_caster(dtypes.float16),
-        long=_caster(dtypes.int64),
-        int=_caster(dtypes.int32),
-        bool=_caster(dtypes.boolean),
-        cpu=lambda self: self,
         copy_=_copy_,
-        fill_=_fill_,
-        zero_=_zero_,
-        uniform_=_uniform_,
-        normal_=_normal_,
-        bernoulli_=_bernoulli_,
         detach_=_requires_no_grad,
     )
     bind(
-        __add__=e.add,
-        __radd__=e.add,
-        __sub__=e.sub,
-        __rsub__=_reflected(e.sub),
-        __mul__=e.mul,
-        __rmul__=e.mul,
-        __truediv__=e.div,
-        __rtruediv__=_reflected(e.div),
-        __pow__=e.pow,
-        __rpow__=_reflected(e.pow),
         __matmul__=linalg.matmul,
-        __neg__=e.neg,
-        __abs__=e.abs,
-        __eq__=_equal,
-        __ne__=_not_equal,
-        __lt__=e.lt,
-        __le__=e.le,
-        __gt__=e.gt,
-        __ge__=e.ge,
-        __and__=e.bitwise_and,
-        __or__=e.bitwise_or,
-        __invert__=e.bitwise_not,
-        __iadd__=in_place("add_", e.add),
-        __isub__=in_place("sub_", e.sub),
-        __imul__=in_place("mul_", e.mul),
-        __itruediv__=in_place("div_", e.div),
-        __ipow__=in_place("pow_", e.pow),
-        __iand__=in_place("bitwise_and_", e.bitwise_and),
-        __ior__=in_place("bitwise_or_", e.bitwise_or),
         __iter__=_iterate,
+        __reversed__=lambda self: shape.flip(self, (0,)) if self.ndim else self,
         __getitem__=_getitem,
         __setitem__=_setitem,
     )

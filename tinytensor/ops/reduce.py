@@ -9,13 +9,15 @@ import numpy as np
 
 from ..autograd.primitive import primitive
 from ..dtypes import Array
-from .elementwise import cast, exp
-from .shape import expand, reshape, wrap_dim
+from .elementwise import cast, exp, ones_like
+from .options import with_dtype
+from .scan import cumprod, shifted, stretch
+from .shape import expand, flip, reshape, wrap_dim
 
 Dims = int | Sequence[int] | None
 
 
-def _axes(dim: Dims, ndim: int) -> tuple[int, ...]:
+def axes_of(dim: Dims, ndim: int) -> tuple[int, ...]:
     """The dimensions that a reduction removes; an empty `dim` means all, as in torch."""
     if dim is None or (not isinstance(dim, int) and len(dim) == 0):
         return tuple(range(ndim))
@@ -26,30 +28,32 @@ def _axes(dim: Dims, ndim: int) -> tuple[int, ...]:
     return wrapped if ndim else ()
 
 
-def _kept(value: Any, spec: Any, dim: Dims) -> Any:
+def kept(value: Any, spec: Any, dim: Dims) -> Any:
     """A reduced value with the reduced dimensions back, at size 1."""
-    axes = _axes(dim, len(spec.shape))
+    axes = axes_of(dim, len(spec.shape))
     return reshape(value, tuple(1 if i in axes else n for i, n in enumerate(spec.shape)))
 
 
-def _count(spec: Any, dim: Dims) -> int:
+def count_along(spec: Any, dim: Dims) -> int:
     """How many elements fall into one."""
     count = 1
-    for axis in _axes(dim, len(spec.shape)):
+    for axis in axes_of(dim, len(spec.shape)):
         count *= spec.shape[axis]
     return count
 
 
-@primitive(lambda g, shape_x, dim: expand(_kept(g, shape_x, dim), shape_x.shape), promote=None)
+@with_dtype
+@primitive(lambda g, shape_x, dim: expand(kept(g, shape_x, dim), shape_x.shape), promote=None)
 def sum(x: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """y = Σ x along `dim`;  gx = g, spread. Integers and bools are summed as int64."""
     kind = np.int64 if x.dtype.kind in "iub" else None
-    return x.sum(axis=_axes(dim, x.ndim), keepdims=keepdim, dtype=kind)
+    return x.sum(axis=axes_of(dim, x.ndim), keepdims=keepdim, dtype=kind)
 
 
+@with_dtype
 @primitive(
     lambda g, shape_x, dim: expand(
-        _kept(g, shape_x, dim) * (1 / max(_count(shape_x, dim), 1)), shape_x.shape
+        kept(g, shape_x, dim) * (1 / max(count_along(shape_x, dim), 1)), shape_x.shape
     ),
     promote=None,
 )
@@ -57,31 +61,64 @@ def mean(x: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """y = Σ x / n along `dim`, n elements each;  gx = g / n, spread. Not a number for n = 0."""
     if x.dtype.kind != "f":
         raise ValueError(f"expected a floating-point tensor, got {x.dtype}; use .float()")
-    axes = _axes(dim, x.ndim)
-    count = _count(x, dim)
+    axes = axes_of(dim, x.ndim)
+    count = count_along(x, dim)
     return np.asarray(x.sum(axis=axes, keepdims=keepdim)) / x.dtype.type(count)
+
+
+def _prod_rule(g: Any, x: Any, y: Any, dim: int | None) -> Any:
+    """g y / x, or where a zero forbids that, g times the product of the others itself."""
+    g = kept(g, x, dim)
+    if not any(x == 0):
+        return g * (kept(y, x, dim) / x)
+    line = reshape(x, (-1,)) if dim is None or x.ndim == 0 else x
+    return g * reshape(_others(line, dim or 0), x.shape)
+
+
+def _others(x: Any, dim: int) -> Any:
+    """For each element the product of all others along `dim`: of those before and those after."""
+    one = ones_like(stretch(x, dim, None, 1))
+    before = shifted(cumprod(x, dim), dim, one)
+    after = flip(shifted(cumprod(flip(x, dim), dim), dim, one), dim)
+    return before * after
+
+
+@with_dtype
+@primitive(_prod_rule, promote=None)
+def prod(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+    """y = Π x along `dim`;  gx = g times the product of the others, exact with zeros too.
+
+    `dim` is one dimension or None for all. Integers and bools are multiplied as int64.
+    """
+    if dim is not None and not isinstance(dim, int):
+        raise TypeError(f"prod: expected one dimension or None, got {dim}; call it for each")
+    kind = np.int64 if x.dtype.kind in "iub" else None
+    y = x.prod(axis=axes_of(dim, x.ndim), keepdims=keepdim, dtype=kind)
+    return np.asarray(y, order="C")
 
 
 def _extreme_rule(g: Any, x: Any, y: Any, dim: Dims) -> Any:
     """g shared evenly among the elements that equal the extreme (torch's convention)."""
-    chosen = x == _kept(y, x, dim)
+    chosen = x == kept(y, x, dim)
     ones = cast(chosen, x.dtype)
-    return expand(_kept(g, x, dim) / sum(ones, dim, True), x.shape) * ones
+    return expand(kept(g, x, dim) / sum(ones, dim, True), x.shape) * ones
 
 
 @primitive(_extreme_rule, promote=None)
 def amax(x: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     """y = max x along `dim`;  g is shared evenly among equal largest elements."""
-    return x.max(axis=_axes(dim, x.ndim), keepdims=keepdim)
+    return x.max(axis=axes_of(dim, x.ndim), keepdims=keepdim)
 
 
 @primitive(_extreme_rule, promote=None)
 def amin(x: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     """y = min x along `dim`;  g is shared evenly among equal smallest elements."""
-    return x.min(axis=_axes(dim, x.ndim), keepdims=keepdim)
+    return x.min(axis=axes_of(dim, x.ndim), keepdims=keepdim)
 
 
 def _check_not_empty(x: Array, dim: int | None) -> None:
+    if x.dtype.kind == "b":
+        raise RuntimeError("argmax, argmin: expected numbers, got a bool tensor; use .int()")
     if x.ndim and (x.size if dim is None else x.shape[dim]) == 0:
         raise IndexError("expected at least one element, got none")
 
@@ -100,16 +137,27 @@ def argmin(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
     return np.argmin(x, axis=dim, keepdims=keepdim)
 
 
+def _truth_axes(dim: Dims, ndim: int) -> tuple[int, ...]:
+    """As `axes_of`, but an empty `dim` removes nothing (as in torch, for these two only)."""
+    empty = dim is not None and not isinstance(dim, int) and len(dim) == 0
+    return () if empty else axes_of(dim, ndim)
+
+
+def _truth(y: Any, x: Array) -> Array:
+    """The answer in bool, for uint8 in uint8 (which was once torch's type of truth)."""
+    return np.asarray(y, np.uint8 if x.dtype == np.uint8 else np.bool_, order="C")
+
+
 @primitive(None, promote=None)
 def any(x: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """Whether an element along `dim` is not zero."""
-    return np.any(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+    return _truth(np.any(x, axis=_truth_axes(dim, x.ndim), keepdims=keepdim), x)
 
 
 @primitive(None, promote=None)
 def all(x: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """Whether no element along `dim` is zero."""
-    return np.all(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+    return _truth(np.all(x, axis=_truth_axes(dim, x.ndim), keepdims=keepdim), x)
 
 
 @primitive(lambda g, y, dim: y * (g - sum(g * y, dim, True)), promote=None)
@@ -132,13 +180,13 @@ def log_softmax(x: Array, dim: int) -> Array:
 def _float_axes(x: Array, dim: int) -> tuple[int, ...]:
     if x.dtype.kind != "f":
         raise ValueError(f"expected a floating-point tensor, got {x.dtype}; use .float()")
-    return _axes(dim, x.ndim)
+    return axes_of(dim, x.ndim)
 
 
-@primitive(lambda g, x, y, dim: _kept(g, x, dim) * exp(x - _kept(y, x, dim)), promote="float")
+@primitive(lambda g, x, y, dim: kept(g, x, dim) * exp(x - kept(y, x, dim)), promote="float")
 def logsumexp(x: Array, dim: Dims, keepdim: bool = False) -> Array:
     """y = ln Σ e^x along `dim`;  gx = g e^(x - y)."""
-    axes = _axes(dim, x.ndim)
+    axes = axes_of(dim, x.ndim)
     top = _finite_max(x, axes)
     y = np.log(np.exp(x - top).sum(axis=axes, keepdims=True)) + top
     return y if keepdim else y.squeeze(axes)

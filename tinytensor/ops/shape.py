@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,29 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     return reshape(input, (*sizes[:start], count, *sizes[end + 1 :]))
 
 
+def ravel(input: Any) -> Any:
+    """The tensor as one dimension: a view if the strides allow it."""
+    return reshape(input, (-1,))
+
+
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """The tensor with one dimension taken apart into `sizes` (one may be -1), as a view."""
+    dim = wrap_dim(dim, input.ndim, "unflatten")
+    sizes = tuple(sizes)
+    if not sizes:
+        raise RuntimeError("unflatten: expected at least one size, got none")
+    known = math.prod(size for size in sizes if size != -1)
+    whole = input.shape[dim]
+    if sizes.count(-1) == 1 and known:
+        sizes = tuple(whole // known if size == -1 else size for size in sizes)
+    if math.prod(sizes) != whole or min(sizes) < 0:
+        raise RuntimeError(
+            f"unflatten: expected sizes whose product is {whole}, the size of dim {dim}, "
+            f"got {sizes}"
+        )
+    return reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
+
+
 @primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
 def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
     """y = x without its dimensions of size 1: all of them, or those in `dim`."""
@@ -98,6 +122,24 @@ def expand(x: Array, size: Sequence[int]) -> Array:
     return np.broadcast_to(x, full)
 
 
+def broadcast_to(input: Any, size: Sequence[int]) -> Any:
+    """The tensor stretched to `size` without a copy, as `expand` does."""
+    return expand(input, tuple(size))
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors as views of the one shape that they broadcast to."""
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    try:
+        common = np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = ", ".join(map(str, shapes))
+        raise RuntimeError(
+            f"broadcast_tensors: expected sizes that are equal or 1, got shapes {listed}"
+        ) from None
+    return tuple(expand(tensor, common) for tensor in tensors)
+
+
 # -- dimensions in another order
 
 
@@ -122,10 +164,78 @@ def transpose(x: Array, dim0: int, dim1: int) -> Array:
     return x.swapaxes(wrap_dim(dim0, x.ndim), wrap_dim(dim1, x.ndim))
 
 
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """NumPy's name of `transpose`."""
+    return transpose(input, axis0, axis1)
+
+
+def swapdims(input: Any, dim0: int, dim1: int) -> Any:
+    """Another name of `transpose`."""
+    return transpose(input, dim0, dim1)
+
+
+def _wrapped_dims(input: Any, dims: int | Sequence[int], what: str) -> list[int]:
+    dims = (dims,) if isinstance(dims, int) else tuple(dims)
+    wrapped = [wrap_dim(dim, input.ndim, "movedim") for dim in dims]
+    if len(set(wrapped)) != len(wrapped):
+        raise RuntimeError(f"movedim: expected different dimensions, got {what} {dims}")
+    return wrapped
+
+
+def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """The tensor with the dimensions `source` moved to `destination`; the others keep their order.
+
+    A view.
+    """
+    moved = _wrapped_dims(input, source, "source")
+    places = _wrapped_dims(input, destination, "destination")
+    if len(moved) != len(places):
+        raise RuntimeError(
+            "movedim: expected as many source as destination dimensions, "
+            f"got {len(moved)} and {len(places)}"
+        )
+    if input.ndim == 0:
+        return permute(input, ())
+    rest = iter([dim for dim in range(input.ndim) if dim not in moved])
+    sources = dict(zip(places, moved, strict=True))
+    order = [sources[i] if i in sources else next(rest) for i in range(input.ndim)]
+    return permute(input, tuple(order))
+
+
+moveaxis = movedim
+
+
 @primitive(lambda g, dims: flip(g, dims), promote=None)
 def flip(x: Array, dims: int | Sequence[int]) -> Array:
     """y = x with the order along `dims` reversed, as a copy;  gx = g reversed."""
     return np.ascontiguousarray(np.flip(x, dims if isinstance(dims, int) else tuple(dims)))
+
+
+def _listed(value: int | Sequence[int] | None) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+@primitive(
+    lambda g, shifts, dims: roll(g, tuple(-shift for shift in _listed(shifts)), dims), promote=None
+)
+def roll(x: Array, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Array:
+    """y_(i + shift) = x_i along each of `dims`, round the end; without dims of the flat tensor.
+
+    gx = g rolled back.
+    """
+    along = _listed(dims)
+    by = _listed(shifts)
+    if not along and len(by) == 1:
+        return np.array(np.roll(x, by[0]), order="C")
+    if len(along) != len(by):
+        raise ValueError(f"expected a shift for each dimension, got {by} and dims {along}")
+    if x.ndim == 0:
+        raise IndexError(f"dims {along} of a tensor that has no dimensions")
+    for dim in along:
+        wrap_dim(dim, x.ndim)
+    return np.array(np.roll(x, by, along), order="C")
 
 
 # -- joined and cut
@@ -157,6 +267,30 @@ def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
     if not tensors:
         raise ValueError("expected a non-empty list of Tensors")
     return np.asarray(np.stack(tensors, axis=dim), order="C")
+
+
+def _parts(name: str, tensors: Any, ndim: int) -> list[Any]:
+    """A list of tensors, each with at least `ndim` dimensions (new ones come in front)."""
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{name}: expected a list of tensors, got {type(tensors).__name__}")
+    if not tensors:
+        raise RuntimeError(f"{name}: expected a non-empty list of tensors")
+    parts = []
+    for part in tensors:
+        missing = max(0, ndim - part.ndim)
+        parts.append(reshape(part, (1,) * missing + tuple(part.shape)) if missing else part)
+    return parts
+
+
+def hstack(tensors: Sequence[Any]) -> Any:
+    """The tensors side by side: one after another along dimension 1, vectors along 0."""
+    parts = _parts("hstack", tensors, 1)
+    return cat(parts, 0 if parts[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Any]) -> Any:
+    """The tensors one below another: along dimension 0, vectors as rows."""
+    return cat(_parts("vstack", tensors, 2), 0)
 
 
 def _filled(g: tuple[Any, ...]) -> list[Any]:
