@@ -419,3 +419,17 @@ def test_making_tensors_is_silent_under_the_strictest_state() -> None:
             tt.eye(3),
         ):
             repr(made)
+
+
+@pytest.mark.parametrize("mode", [tt.no_grad, tt.inference_mode, tt.enable_grad])
+def test_a_mode_may_decorate_without_brackets(mode: Any) -> None:
+    x = tt.ones(2, requires_grad=True)
+
+    @mode
+    def doubled() -> Any:
+        """Twice x."""
+        return x * 2
+
+    assert doubled().requires_grad is (mode is tt.enable_grad)
+    assert doubled.__doc__ == "Twice x."
+    assert tt.is_grad_enabled()

@@ -123,14 +123,10 @@ def _generator(function: _F, name: str, value: Any) -> _F:
 
 
 class _Bare(_Setting):
-    """A setting without arguments, which may also decorate a function without brackets."""
+    """A setting that may also decorate a function without brackets."""
 
-    def __new__(cls, function: Any = None) -> Any:
-        self = super().__new__(cls)
-        if function is None:
-            return self
-        self.__init__()  # type: ignore[misc]  # Python won't: what is returned is a function
-        return self(function)
+    def __new__(cls, argument: Any = None) -> Any:
+        return cls()(argument) if callable(argument) else super().__new__(cls)
 
 
 class no_grad(_Bare):
@@ -147,7 +143,7 @@ class enable_grad(_Bare):
         super().__init__("recording", True)
 
 
-class inference_mode(_Setting):
+class inference_mode(_Bare):
     """`no_grad` under the name that torch gives its stricter form; results here stay ordinary."""
 
     def __init__(self, mode: bool = True) -> None:
