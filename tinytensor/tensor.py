@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import devices, dtypes, printing
-from .dtypes import Array
+from .dtypes import FLOATING, Array
 
 # A storage is shared by a tensor, its views and what `detach()` returns. It is a plain list because
 # one is made for every tensor and a list takes a fifth of the time of an object:
@@ -167,7 +167,7 @@ class Tensor:
         return dtypes.of_numpy(self._array.dtype)
 
     def is_floating_point(self) -> bool:
-        return self._array.dtype.kind == "f"
+        return self._array.dtype.kind in FLOATING
 
     def is_complex(self) -> bool:
         """Whether its numbers are complex: never, there is no such type."""
@@ -209,7 +209,7 @@ class Tensor:
                 "requires_grad_: expected a leaf, got the result of "
                 f"{self._node.name()}; use .detach() for a tensor outside the graph"
             )
-        if requires_grad and self._array.dtype.kind != "f":
+        if requires_grad and self._array.dtype.kind not in FLOATING:
             raise RuntimeError(
                 "requires_grad_: expected a floating-point tensor (only these have gradients), "
                 f"got {self.dtype}"
@@ -275,7 +275,7 @@ class Tensor:
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data: expected a Tensor, got {type(value).__name__}")
-        if self._requires_grad and value._array.dtype.kind != "f":
+        if self._requires_grad and value._array.dtype.kind not in FLOATING:
             raise RuntimeError(
                 "data: expected a floating-point tensor for one that requires grad, got "
                 f"{value.dtype}"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from .. import dtypes
+from ..dtypes import FLOATING
 from ..tensor import Storage, Tensor, make
 from .inplace import check_writable, rebase
 from .mode import Mode, no_grad, threads
@@ -92,7 +93,7 @@ class _Saved:
             return which
         if kind == "input":
             return at_edge(self.array, node.edges[which], self.storage)
-        if node.dtype[which].kind != "f":
+        if node.dtype[which].kind not in FLOATING:
             return make(self.array, self.storage)
         return make(self.array, self.storage, Output(node, which), True)
 
@@ -270,7 +271,7 @@ def _recorded(
         if not isinstance(y, Tensor):
             results.append(y)
             continue
-        differentiable = y._array.dtype.kind == "f" and id(y) not in constant
+        differentiable = y._array.dtype.kind in FLOATING and id(y) not in constant
         if id(y) in dirty:
             check_writable(y, mode, op.name)
             y._storage[0] += 1
@@ -378,7 +379,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _closed(value: Any, edges: tuple[Any, ...], mode: Mode) -> Any:
-    if not isinstance(value, Tensor) or value._array.dtype.kind != "f":
+    if not isinstance(value, Tensor) or value._array.dtype.kind not in FLOATING:
         return value
     node = record(_Once, None, edges, (), (), value._array, mode)
     return make(value._array, value._storage, node, True)

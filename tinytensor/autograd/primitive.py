@@ -30,7 +30,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from .. import dtypes
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from ..tensor import Tensor, make
 from .mode import Mode, threads
 from .node import Node, Output, edge_of
@@ -457,7 +457,7 @@ def _finished(
     shared = op.view and _shares(y, arrays[0])
     storage = values[0]._storage if shared else [0, 0]
     node = None
-    if wanted and y.dtype.kind == "f":
+    if wanted and y.dtype.kind in FLOATING:
         plan = op.plan(wanted)
         saved, kept = plan.save(values, arrays, y, storage)
         node = record(op, plan, edges, saved, kept, y, mode)
@@ -485,7 +485,7 @@ def _several(
         node.dtype = tuple(part.dtype for part in y)
     results = []
     for index, part in enumerate(y):
-        differentiable = node is not None and part.dtype.kind == "f"
+        differentiable = node is not None and part.dtype.kind in FLOATING
         edge = Output(node, index) if node is not None and differentiable else None
         result = make(part, storages[index], edge, differentiable)
         if shared:
@@ -566,7 +566,7 @@ def _promote_positions(
     if not positions:
         return
     common = dtypes.common_dtype(arrays[i] for i in positions)
-    if op.promote == "float" and common.kind != "f":
+    if op.promote == "float" and common.kind not in FLOATING:
         common = dtypes.get_default_dtype().numpy
     if not any(isinstance(arrays[i], _ndarray) for i in positions):
         first = positions[0]  # numbers only: one of them must say the type

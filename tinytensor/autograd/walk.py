@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from ..tensor import Storage, Tensor, make
 from .accumulate import accumulate, add, first, summed_to
 from .hooks import called
@@ -261,7 +261,7 @@ def _as_tensors(node: Node) -> list[Any]:
             outputs = zip(value, _storages(version, value), strict=True)
             value = tuple(
                 make(part, storage, Output(node, i), True)
-                if part.dtype.kind == "f"
+                if part.dtype.kind in FLOATING
                 else make(part, storage)
                 for i, (part, storage) in enumerate(outputs)
             )

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import random
 from ..autograd.inplace import in_place
-from ..dtypes import Array, promote_types
+from ..dtypes import Array, boolean, promote_types
 from ..ops import activations as act
 from ..ops import conv, linalg
 from ..ops import elementwise as e
@@ -34,7 +34,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     bias : Tensor (O) or None
     Returns Tensor (..., O). Raises RuntimeError for other shapes and for different dtypes.
     """
-    if input._array.dtype != weight._array.dtype:
+    if input.dtype is not weight.dtype:
         raise RuntimeError(
             f"linear: expected input and weight to have the same dtype, got {input.dtype} and "
             f"{weight.dtype}; use input.to({weight.dtype})"
@@ -228,7 +228,7 @@ def _check_attention(
         )
     if mask is not None and is_causal:
         raise RuntimeError(f"{name}: expected attn_mask or is_causal=True, got both")
-    if mask is not None and mask._array.dtype not in (np.bool_, query._array.dtype):
+    if mask is not None and mask.dtype not in (boolean, query.dtype):
         raise RuntimeError(
             f"{name}: expected an attn_mask of bool or {query.dtype}, got {mask.dtype}"
         )

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from .elementwise import exp, minimum, sigmoid, tanh, where
 from .special import erf, erf_of
 
 
 def _refuse_whole(name: str, x: Array) -> None:
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise NotImplementedError(
             f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()"
         )
@@ -71,7 +71,7 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
 def logsigmoid(x: Array) -> Array:
     """y = ln σ(x) = min(x, 0) - ln(1 + e^-|x|);  gx = g σ(-x)."""
     _refuse_whole("logsigmoid", x)
-    return np.asarray(np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), order="C")
+    return np.asarray(np.minimum(x, 0) - np.log1p(np.exp(np.minimum(x, -x))), order="C")
 
 
 @primitive(

@@ -184,8 +184,8 @@ def _check_shapes(input: Tensor, weight: Tensor, bias: Tensor | None, groups: in
             f"conv1d: expected input of {w.shape[1] * groups} channels for a weight of shape "
             f"{w.shape} and groups={groups}, got {x.shape[-2]}"
         )
-    if x.dtype != w.dtype or (bias is not None and bias._array.dtype != w.dtype):
-        kinds = [str(t.dtype) for t in (input, weight, bias) if t is not None]
+    kinds = [str(t.dtype) for t in (input, weight, bias) if t is not None]
+    if len(set(kinds)) > 1:
         raise RuntimeError(f"conv1d: expected all of one dtype, got {', '.join(kinds)}")
     if bias is not None and bias._array.shape != (w.shape[0],):
         raise RuntimeError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array, check_fits, numpy_dtype
+from ..dtypes import FLOATING, Array, check_fits, numpy_dtype
 from ..tensor import Tensor
 
 _LN_2 = math.log(2)
@@ -73,7 +73,7 @@ def _log_number(a: float) -> float:
 @primitive(_pow_base, _pow_exponent)
 def pow(a: Array, b: Array) -> Array:
     """y = a^b;  ga = g b a^(b-1),  gb = g y log a."""
-    if np.result_type(a, b).kind != "f" and np.any(np.less(b, 0)):
+    if np.result_type(a, b).kind not in FLOATING and np.any(np.less(b, 0)):
         if isinstance(b, int):
             raise ValueError("integers to negative integer powers are not allowed")
         ones_alternate = np.where(np.equal(a, -1), 1 - 2 * (b % 2), np.equal(a, 1))
@@ -189,7 +189,7 @@ def lerp(input: Array, end: Array, weight: Array | float) -> Array:
 
     All of one floating-point type; the weight may be a number. Exact at weights of 0 and 1.
     """
-    if input.dtype.kind != "f":
+    if input.dtype.kind not in FLOATING:
         raise NotImplementedError(
             f"lerp: expected floating-point tensors, got {input.dtype}; use .float()"
         )
@@ -202,7 +202,7 @@ def lerp(input: Array, end: Array, weight: Array | float) -> Array:
 
 def _in_type(value: float, like: Array) -> Any:
     """A Python number in the type of an array: for whole numbers without its fraction."""
-    return int(value) if like.dtype.kind != "f" else value
+    return int(value) if like.dtype.kind not in FLOATING else value
 
 
 @primitive(
@@ -231,7 +231,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 
     Raises RuntimeError where a and b are both whole numbers.
     """
-    if tensor1._array.dtype.kind != "f" and tensor2._array.dtype.kind != "f":
+    if tensor1._array.dtype.kind not in FLOATING and tensor2._array.dtype.kind not in FLOATING:
         raise RuntimeError(
             "addcdiv: expected a floating-point tensor to divide or to divide by, got "
             f"{tensor1.dtype} and {tensor2.dtype}; use .float()"
@@ -294,7 +294,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     kind = input._array.dtype
     low: float = -np.inf
     high: float = np.inf
-    if kind.kind != "f":
+    if kind.kind not in FLOATING:
         limits = np.iinfo(np.int64 if kind.kind == "b" else kind)
         low, high = limits.min, limits.max
     return _clamp(input, low if min is None else min, high if max is None else max)
@@ -337,7 +337,7 @@ def nan_to_num(
     x: Array, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Array:
     """y = x with other numbers for NaN and the infinities (the largest there are);  gx = g or 0."""
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         return x.copy()
     limits = np.finfo(x.dtype)
     return np.nan_to_num(

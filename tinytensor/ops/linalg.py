@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from ..tensor import Tensor, make
 from .check import check_tensors
 from .elementwise import masked_fill
@@ -196,7 +196,7 @@ def _added(
 
 def _times(x: Tensor, factor: Any) -> Tensor:
     """x times a number, in x's dtype; for 0 it is 0 even where x is NaN or infinite."""
-    if x._array.dtype.kind != "f":
+    if x._array.dtype.kind not in FLOATING:
         factor = int(factor)
     if factor == 1:
         return x

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from ..tensor import Tensor
 from .compare import isnan
 from .elementwise import abs, cast, sign, where, zeros_like
@@ -45,7 +45,7 @@ def vector_norm(x: Array, ord: float = 2, dim: Dims = None, keepdim: bool = Fals
     ord : inf and -inf are the largest and the smallest |x|, 0 is the number of nonzero elements
     gx is 0 where y is 0, and where x is 0 (p < 2); equal extremes share g evenly.
     """
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise ValueError(f"expected a floating-point tensor, got {x.dtype}; use .float()")
     axes = axes_of(dim, x.ndim)
     if (math.isinf(ord) or ord < 0) and _meets_nothing(x, axes):
@@ -62,7 +62,7 @@ def vector_norm(x: Array, ord: float = 2, dim: Dims = None, keepdim: bool = Fals
     if ord == 2:
         return np.sqrt((x * x).sum(axis=axes, keepdims=keepdim))
     total = np.asarray((size**ord).sum(axis=axes, keepdims=keepdim))
-    return np.asarray(total ** (1 / ord), x.dtype)
+    return np.asarray(total ** (1 / ord))
 
 
 def _meets_nothing(x: Array, axes: Sequence[int]) -> bool:

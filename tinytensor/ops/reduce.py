@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from .elementwise import cast, exp, ones_like
 from .options import with_dtype
 from .scan import cumprod, shifted, stretch
@@ -59,7 +59,7 @@ def sum(x: Array, dim: Dims = None, keepdim: bool = False) -> Array:
 )
 def mean(x: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """y = Σ x / n along `dim`, n elements each;  gx = g / n, spread. Not a number for n = 0."""
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise ValueError(f"expected a floating-point tensor, got {x.dtype}; use .float()")
     axes = axes_of(dim, x.ndim)
     count = count_along(x, dim)
@@ -178,7 +178,7 @@ def log_softmax(x: Array, dim: int) -> Array:
 
 
 def _float_axes(x: Array, dim: int) -> tuple[int, ...]:
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise ValueError(f"expected a floating-point tensor, got {x.dtype}; use .float()")
     return axes_of(dim, x.ndim)
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from .elementwise import zeros_like
 
 
@@ -17,7 +17,7 @@ def _refuse_bool(name: str, x: Array) -> None:
 
 
 def _refuse_whole(name: str, x: Array) -> None:
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise NotImplementedError(
             f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()"
         )
@@ -56,7 +56,7 @@ def round(x: Array, decimals: int = 0) -> Array:
     """y = x to so many decimals (tens, hundreds ... where below 0), half to even;  gx = 0."""
     _refuse_bool("round", x)
     if decimals == 0:
-        return np.rint(x) if x.dtype.kind == "f" else x.copy()
+        return np.rint(x) if x.dtype.kind in FLOATING else x.copy()
     _refuse_whole("round", x)
     ten_power = x.dtype.type(10.0 ** abs(decimals))
     if decimals < 0:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from .elementwise import exp, ones_like, sub, where, zeros_like
 from .options import with_dtype
 from .shape import cat, flip, wrap_dim
@@ -99,7 +99,7 @@ def logcumsumexp(x: Array, dim: int) -> Array:
 
     gx_k = e^(x_k - y_k) s_k with s_k = g_k + e^(y_k - y_{k+1}) s_{k+1}; no factor exceeds 1.
     """
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise NotImplementedError(
             f"logcumsumexp: expected a floating-point tensor, got {x.dtype}; use .float()"
         )

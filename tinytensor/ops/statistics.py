@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import FLOATING, Array
 from ..tensor import Tensor
 from .compare import isnan, ne
 from .elementwise import cast, where
@@ -55,7 +55,7 @@ def _std_rule(g: Any, x: Any, y: Any, dim: Dims, correction: float) -> Any:
 
 
 def _variance(name: str, x: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in FLOATING:
         raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()")
     axes = axes_of(dim, x.ndim)
     count = x.dtype.type(count_along(x, dim))
@@ -144,10 +144,10 @@ def _median(x: Array) -> Array:
     """y = the median of all elements;  g is shared evenly among the elements that equal it."""
     _check_ordered(x)
     if x.size == 0:
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in FLOATING:
             return np.asarray(np.iinfo(x.dtype).min, x.dtype)
         return np.asarray(np.nan, x.dtype)
-    if x.dtype.kind == "f" and np.isnan(x).any():
+    if x.dtype.kind in FLOATING and np.isnan(x).any():
         return np.asarray(np.nan, x.dtype)
     return np.partition(x.reshape(-1), (x.size - 1) // 2)[(x.size - 1) // 2]
 
@@ -163,7 +163,7 @@ def _median_index(x: Array, dim: int) -> Array:
         raise IndexError(f"expected dim {dim} to have elements, got size 0")
     order = np.argsort(x, axis=dim, kind="stable")
     place = np.full([1 if i == dim else n for i, n in enumerate(x.shape)], (size - 1) // 2)
-    if x.dtype.kind == "f":  # NaN sorts last: the first of them is at the count of the others
+    if x.dtype.kind in FLOATING:  # NaN sorts last: the first of them is at the count of the others
         numbers = np.count_nonzero(~np.isnan(x), axis=dim, keepdims=True)
         place = np.where(numbers < size, numbers, place)
     return np.take_along_axis(order, place, dim)

@@ -4,6 +4,7 @@ check.py        the public functions
 problem.py      what is checked, and how it is left as it was found
 passes.py       what holds of backward passes without a numeric derivative
 differences.py  the analytic derivative against the numeric one
+complex_step.py the numeric derivative of analytic functions, without differences
 kinks.py        points without a derivative, told by the slopes on either side
 report.py       what a failure and a kink are called
 times.py        the time step at which an element of an input enters

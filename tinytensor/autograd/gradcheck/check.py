@@ -33,25 +33,28 @@ def gradcheck(
     inputs: Any,
     *,
     eps: float = 1e-6,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
+    atol: float | None = None,
+    rtol: float | None = None,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
     check_grad_dtypes: bool = False,
     fast_mode: bool = False,
     kinks: str = "report",
+    complex_step: bool = False,
 ) -> bool:
     """Compare the gradients of `func(*inputs)` with central differences.
 
     inputs : a Tensor or a tuple; those that require grad are checked, all others are passed on
     eps : the step of the differences
-    atol, rtol : |analytic - numeric| may be atol + rtol |numeric|
+    atol, rtol : |analytic - numeric| may be atol + rtol |numeric|; if None 1e-5 and 1e-3, under
+        `complex_step` 1e-12 and 1e-10
     nondet_tol : by how much two runs on the same numbers may differ
     check_undefined_grad : an upstream gradient of zero must give zero
     check_grad_dtypes : a gradient must have its input's dtype
     fast_mode : compare along one random direction of each input, not element by element
     kinks : "report" lets a right value at a kink pass with a `KinkWarning`; "fail" does not
+    complex_step : the numeric derivative is Im func(x + i h) / h, exact to rounding whatever h is
 
     `func` gives a Tensor, or Tensors in tuples or lists; those that are outside the graph, integers
     for one, are left out. Besides the numbers this checks that `func` changes no input, that two
@@ -64,6 +67,10 @@ def gradcheck(
     through by smaller steps. The fast mode looks at an input where it meets a kink element by
     element.
 
+    The complex step has no error of its own, so it shows what differences can't: a derivative that
+    is wrong in its tenth digit. It asks that every operation is analytic, and refuses the others by
+    name; at a kink it knows the slope on one side only, and `kinks` and `eps` are without effect.
+
     Inputs are changed in their own memory and restored bit for bit, so they may be the very
     parameters that a closure uses:
 
@@ -75,13 +82,16 @@ def gradcheck(
 
     Returns True. Raises GradcheckError for a wrong gradient (with `raise_exception=False`: returns
     False), ValueError if no input requires grad, TypeError if `func` gives something else than
-    Tensors. Names and defaults are those of torch.autograd.gradcheck; `kinks` is our own.
+    Tensors. Names and defaults are those of torch.autograd.gradcheck; `kinks` and `complex_step`
+    are our own.
     """
     values = as_tuple(inputs)
     check_some_require_grad(values, "gradcheck")
+    atol, rtol = _tolerances(atol, rtol, complex_step)
     settings = Settings(
-        eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes, fast_mode, kinks
-    )
+        eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes, fast_mode, kinks,
+        complex_step,
+    )  # fmt: skip
     _check_kinks_option(kinks, "gradcheck")
     warn_of_narrow(values, "gradcheck")
     with as_found(values):
@@ -95,14 +105,15 @@ def gradgradcheck(
     grad_outputs: Any = None,
     *,
     eps: float = 1e-6,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
+    atol: float | None = None,
+    rtol: float | None = None,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
     check_grad_dtypes: bool = False,
     fast_mode: bool = False,
     kinks: str = "report",
+    complex_step: bool = False,
 ) -> bool:
     """Compare the second derivatives of `func(*inputs)` with central differences of the first.
 
@@ -116,9 +127,11 @@ def gradgradcheck(
     values = as_tuple(inputs)
     check_some_require_grad(values, "gradgradcheck")
     given = () if grad_outputs is None else as_tuple(grad_outputs)
+    atol, rtol = _tolerances(atol, rtol, complex_step)
     settings = Settings(
-        eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes, fast_mode, kinks
-    )
+        eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes, fast_mode, kinks,
+        complex_step,
+    )  # fmt: skip
     _check_kinks_option(kinks, "gradgradcheck")
     warn_of_narrow((*values, *given), "gradgradcheck")
     with as_found((*values, *given)):
@@ -158,6 +171,12 @@ def _second_order(
         [f"gradient of {names[i]}" for i in used],
         first,
     )
+
+
+def _tolerances(atol: float | None, rtol: float | None, complex_step: bool) -> tuple[float, float]:
+    """What was asked for, or what suits the error of the numeric derivative."""
+    absolute, relative = (1e-12, 1e-10) if complex_step else (1e-5, 1e-3)
+    return absolute if atol is None else atol, relative if rtol is None else rtol
 
 
 def _check_kinks_option(kinks: str, name: str) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from ... import random
 from ...dtypes import Array
 from ...tensor import Tensor
+from .complex_step import complex_slopes
 from .kinks import Bend, examine
 from .problem import (
     SEED,
@@ -56,7 +57,13 @@ def compare_jacobians(
     findings = Findings()
     for i in wanted:
         columns = [analytic[place, i] for place in places]
-        pairs, notes = _numeric_jacobian(problem, i, outputs, places, columns, settings, findings)
+        notes: dict[tuple[int, int, int], str] = {}  # {(output, row, column): what to add}
+        if settings.complex_step:
+            pairs = _complex_jacobian(problem, i, places, columns)
+        else:
+            pairs, notes = _numeric_jacobian(
+                problem, i, outputs, places, columns, settings, findings
+            )
         for place, (mine, numeric) in zip(places, pairs, strict=True):
             found = disagreement(mine, numeric, settings)
             if found is None:
@@ -136,6 +143,21 @@ def _numeric_jacobian(
     return pairs, notes
 
 
+def _complex_jacobian(
+    problem: Problem, i: int, places: list[int], analytic: list[Array]
+) -> list[tuple[Array, Array]]:
+    """(analytic, numeric) as `_numeric_jacobian` gives them, by complex steps, one a column."""
+    pairs = [(jacobian, np.zeros(jacobian.shape)) for jacobian in analytic]
+    unit = np.zeros(problem.values[i].shape)
+    for column in range(unit.size):
+        unit.flat[column] = 1
+        slopes = complex_slopes(problem, i, unit, places)
+        unit.flat[column] = 0
+        for (_, numeric), slope in zip(pairs, slopes, strict=True):
+            numeric[:, column] = slope.reshape(-1)
+    return pairs
+
+
 def _kink(
     problem: Problem, outputs: list[Tensor], i: int, key: tuple[int, int, int], bend: Bend
 ) -> Kink:
@@ -181,22 +203,24 @@ def compare_directions(
     here = [float_values(outputs[place]) for place in places]
     findings = Findings()
     for position, i in enumerate(problem.wanted):
-        direction_of_x = direction(draw, problem.values[i]._array)
-        along = _along(problem, outputs, places, i, direction_of_x, settings.eps)
-        _check_step(problem, i, along.u, settings.eps)
+        u = direction(draw, problem.values[i]._array)
+        if settings.complex_step:
+            along = _Along(complex_slopes(problem, i, u, places), [np.zeros(())] * len(places), u)
+        else:
+            along = _along(problem, outputs, places, i, u, settings.eps, here)
+            _check_step(problem, i, along.u, settings.eps)
         faults = []
         bends = False
         for number, place in enumerate(places):
-            up, down, v = along.above[number], along.below[number], weights[number]
+            v = weights[number]
             found = disagreement(
                 _projected(gradients[number][position], along.u),
-                _projected(_slope(up, down, 2 * settings.eps), v),
+                _projected(along.slopes[number], v),
                 settings,
             )
             if found is None:
                 continue
-            jump = _projected(_jump(up, here[number], down, settings.eps, settings.eps), v)
-            bends = bends or bool(np.abs(jump) > found.allowed)
+            bends = bends or bool(np.abs(_projected(along.jumps[number], v)) > found.allowed)
             x_place = f"{problem.input_names[i]}, along a random direction"
             y_place = f"{problem.output_name(place)}, its elements weighted at random"
             note = "With fast_mode=False the check names the element."
@@ -214,25 +238,29 @@ def errors_along_directions(problem: Problem, steps: Array) -> Array:
     places = [i for i, y in enumerate(outputs) if y.is_floating_point()]
     draw = random.Generator().manual_seed(SEED)
     weights, gradients = _weighted_gradients(problem, outputs, places, draw)
+    here = [float_values(outputs[place]) for place in places]
     errors = np.zeros(steps.size)
     for position, i in enumerate(problem.wanted):
         direction_of_x = direction(draw, problem.values[i]._array)
         for k, step in enumerate(map(float, steps)):
-            along = _along(problem, outputs, places, i, direction_of_x, step)
+            along = _along(problem, outputs, places, i, direction_of_x, step, here)
             for number in range(len(places)):
-                slope = _slope(along.above[number], along.below[number], 2 * step)
                 analytic = float(_projected(gradients[number][position], along.u)[0])
-                numeric = float(_projected(slope, weights[number])[0])
+                numeric = float(_projected(along.slopes[number], weights[number])[0])
                 scale = abs(analytic) if analytic != 0 else 1.0
                 errors[k] = max(errors[k], abs(analytic - numeric) / scale)
     return errors
 
 
 class _Along(NamedTuple):
-    """The outputs on either side of an input, and the direction u taken, after rounding."""
+    """What each output does along the direction u of an input, as it was taken after rounding.
 
-    above: list[Array]
-    below: list[Array]
+    slopes : the derivative
+    jumps : by how much the slope ahead exceeds that behind
+    """
+
+    slopes: list[Array]
+    jumps: list[Array]
     u: Array
 
 
@@ -243,6 +271,7 @@ def _along(
     i: int,
     direction_of_x: Array,
     eps: float,
+    here: list[Array],
 ) -> _Along:
     with perturbable(problem.values[i]) as array:
         high = array + eps * direction_of_x
@@ -251,7 +280,10 @@ def _along(
         above = problem.values_now(outputs, places)
         np.copyto(array, low)
         below = problem.values_now(outputs, places)
-    return _Along(above, below, _slope(high, low, 2 * eps))
+    sides = list(zip(above, here, below, strict=True))
+    slopes = [_slope(up, down, 2 * eps) for up, _, down in sides]
+    jumps = [_jump(up, middle, down, eps, eps) for up, middle, down in sides]
+    return _Along(slopes, jumps, _slope(high, low, 2 * eps))
 
 
 def _weighted_gradients(

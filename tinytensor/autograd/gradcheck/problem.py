@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     check_grad_dtypes: bool
     fast_mode: bool
     kinks: str
+    complex_step: bool
 
 
 def as_tuple(values: Any) -> tuple[Any, ...]:

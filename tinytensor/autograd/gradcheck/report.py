@@ -183,7 +183,7 @@ def fail(
         f"  numeric         {worst.numeric:.10g}\n"
         f"  absolute error  {error:.3g} (allowed: {worst.allowed:.3g})\n"
         f"  relative error  {relative:.3g}\n"
-        f"  step size       {settings.eps:g}\n"
+        f"  step size       {'complex' if settings.complex_step else f'{settings.eps:g}'}\n"
         f"Wrong: the gradient of {', '.join(problem.input_names[i] for i in wrong)}.\n"
         f"{_closing(outputs, fault)}"
     )
