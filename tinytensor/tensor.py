@@ -17,8 +17,15 @@ from .dtypes import FLOATING, Array
 # A storage is shared by a tensor, its views and what `detach()` returns. It is a plain list because
 # one is made for every tensor and a list takes a fifth of the time of an object:
 #   storage[0], the version, counts the writes into the memory (a kept array is checked against it);
-#   storage[1], the generation, counts the changes of history (a view renews its node after one).
-Storage = list[int]
+#   storage[1], the generation, counts the changes of history (a view renews its node after one);
+#   storage[2:], once written to: what wrote last, and the scope that this was in, for messages.
+Storage = list[Any]
+
+
+def count_write(storage: Storage, by: str, scope: Any = None) -> None:
+    """Let kept values on this memory know that it is written to."""
+    storage[0] += 1
+    storage[2:] = by, scope
 
 
 class Size(tuple[int, ...]):

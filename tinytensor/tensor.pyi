@@ -7,7 +7,8 @@ import numpy as np
 from . import devices, dtypes
 from .dtypes import Array
 
-Storage = list[int]
+Storage = list[Any]
+def count_write(storage: Storage, by: str, scope: Any=None) -> None: ...
 class Size(tuple[int, ...]):
     def __repr__(self) -> str: ...
     def __getitem__(self, key: Any) -> Any: ...

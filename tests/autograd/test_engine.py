@@ -1043,7 +1043,7 @@ def test_a_changed_value_is_named_by_its_own_shape() -> None:
     b = tt.rand(5, 3, requires_grad=True) * 1
     y = a * b
     b.add_(1)
-    with pytest.raises(RuntimeError, match=r"mul needs for its gradient, of shape \(5, 3\)"):
+    with pytest.raises(RuntimeError, match=r"mul needs for its gradient .*, of shape \(5, 3\)"):
         y.sum().backward()
 
 

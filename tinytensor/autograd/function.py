@@ -15,8 +15,9 @@ from .inplace import check_writable, rebase
 from .mode import Mode, no_grad, threads
 from .node import Node, Output, edge_of
 from .primitive import record
+from .refusals import changed, used_twice
 from .view import View, view_of
-from .walk import at_edge, changed, used_twice
+from .walk import at_edge
 
 _OBJECT = np.dtype(object)  # of an output that is no tensor
 
@@ -87,7 +88,7 @@ class _Saved:
 
     def unpack(self, node: Node) -> Tensor:
         if self.storage[0] != self.version:
-            changed(node, self.array.shape, self.storage[0], self.version)
+            changed(node, self.array.shape, self.storage, self.version)
         kind, which = self.place
         if kind == "tensor":
             return which

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..tensor import Tensor
+from ..tensor import Tensor, count_write
 from .mode import Mode, threads
 from .node import Node, edge_of, set_edge
 from .primitive import PRIMITIVES, record
@@ -97,7 +97,7 @@ def write(target: Tensor, result: Tensor, mode: Mode, name: str) -> Tensor:
     if isinstance(result._node, Node):
         _keep_old_value(result._node, target)
     np.copyto(array, value)
-    target._storage[0] += 1
+    count_write(target._storage, name, mode.scope)
     if mode.recording:
         rebase(target, result, mode)
     return target

@@ -25,7 +25,7 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from ..dtypes import FLOATING, Array
 from ..tensor import Tensor, make
 from .mode import Mode, threads
 from .node import Node, Output, edge_of
+from .refusals import explain
 from .view import view_of
 
 Rule = Callable[..., Any]
@@ -356,7 +357,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
         try:
             y = mode.run(forward, a, b)
         except ValueError as error:
-            _explain(op, (a, b), error)
+            explain(op.name, (a, b), error)
         if type(y) is not _ndarray:
             if type(y) is tuple:
                 return _finished(op, (input, other), [input, other], [a, b], y, mode)
@@ -438,7 +439,7 @@ def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:
         _take_lowest_bits(op, values, arrays, error)
         y = mode.run(op.forward, *arrays)
     except (ValueError, IndexError, np.exceptions.DTypePromotionError) as error:
-        _explain(op, arrays, error)
+        explain(op.name, arrays, error)
     return _finished(op, args, values, arrays, y, mode)
 
 
@@ -594,7 +595,7 @@ def _take_lowest_bits(op: Primitive, values: list[Any], arrays: list[Any], error
         if type(array) is int and kind is not None:
             values[i] = arrays[i] = dtypes.wrapped(array, kind)
     if len(op.names) != 2 or op.name == "pow":
-        _explain(op, arrays, error)
+        explain(op.name, arrays, error)
 
 
 def _wanted(op: Primitive, values: list[Any]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
@@ -617,13 +618,3 @@ def _shares(y: Array, x: Array) -> bool:
     """Whether y, made from x by a view operation, is a view of x's memory and not a copy."""
     base = y.base
     return y is x or (base is not None and (base is x or base is x.base))
-
-
-def _explain(op: Primitive, arrays: Any, error: Exception) -> NoReturn:
-    """Raise NumPy's complaint again as torch's kind of error, with the operation and the shapes."""
-    flat: list[Any] = []
-    for array in arrays:
-        flat.extend(array if type(array) is tuple else (array,))
-    shapes = ", ".join(str(a.shape) for a in flat if isinstance(a, _ndarray))
-    kind = IndexError if isinstance(error, IndexError) else RuntimeError
-    raise kind(f"{op.name}: {error}; got shapes {shapes}") from None

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import heapq
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .hooks import called
 from .mode import Mode, threads
 from .node import Node, Output, node_of
 from .primitive import Primitive, record
+from .refusals import find_changed, used_twice
 
 _ndarray = np.ndarray
 
@@ -207,9 +208,9 @@ class Walk:
                 continue
             if type(version) is list:
                 if any(v is not None and v[0][0] != v[1] for v in version):
-                    _find_changed(node)
+                    find_changed(node)
             elif version[0][0] != version[1]:
-                _find_changed(node)
+                find_changed(node)
         if self.create_graph:
             mode.scope = node.scope
         plan = node.plan
@@ -316,34 +317,3 @@ def identity(array: Array, edge: Any, storage: Storage | None = None) -> Tensor:
 
 
 # -- errors
-
-
-def used_twice(node: Node) -> NoReturn:
-    where = f" (recorded in {node.scope})" if node.scope is not None else ""
-    raise RuntimeError(
-        f"backward: {node.op.name}{where} was differentiated before, and what it had kept was "
-        "freed (Trying to backward through the graph a second time). If a state is carried over "
-        "from an earlier step, cut the graph there with .detach(); if two backward passes over one "
-        "graph are meant, give the first retain_graph=True"
-    )
-
-
-def _find_changed(node: Node) -> NoReturn:
-    """Say which of the values that a node kept was written to since."""
-    values = node.saved if node.plan is not None else node.saved[0]
-    pairs: list[tuple[Any, Any]] = []
-    for value, version in zip(values, node.kept, strict=True):
-        several = type(version) is list
-        pairs += zip(value, version, strict=True) if several else [(value, version)]
-    array, (storage, then) = next((a, v) for a, v in pairs if v is not None and v[0][0] != v[1])
-    changed(node, array.shape, storage[0], then)
-
-
-def changed(node: Node, shape: tuple[int, ...], now: int, then: int) -> NoReturn:
-    """Refuse to differentiate with a kept value, of this shape, that was written to since."""
-    where = f" in {node.scope}" if node.scope is not None else ""
-    raise RuntimeError(
-        f"backward: one of the values that {node.op.name}{where} needs for its gradient, of shape "
-        f"{shape}, has been modified by an inplace operation since: expected version {then}, got "
-        f"{now}. Use the out-of-place form of the later operation, or .clone() first"
-    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..tensor import Tensor, make
+from ..tensor import Tensor, count_write, make
 from .optimizer import Group, Optimizer, State, aligned_zeros_like, check_plain, check_setting
 
 
@@ -104,7 +104,7 @@ class Adam(Optimizer):
             np.divide(m, part, part)
             np.multiply(part, lr * correction2 / correction1, part)
             np.subtract(values, part, values)
-            parameter._storage[0] += 1
+            count_write(parameter._storage, f"{type(self).__name__}.step")
 
     def _begin(self, parameter: Tensor, amsgrad: bool) -> State:
         """The state of a parameter before its first step."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor, make
+from ..tensor import Tensor, count_write, make
 from .optimizer import Group, Optimizer, aligned_zeros_like, check_plain, check_setting
 
 
@@ -72,7 +72,7 @@ class SGD(Optimizer):
             step = np.multiply(d, lr, self._memory(d))
             values = parameter._array
             np.subtract(values, step, values)
-            parameter._storage[0] += 1
+            count_write(parameter._storage, "SGD.step")
 
     def _with_momentum(self, parameter: Tensor, d: Any, group: Group) -> Any:
         """The direction with momentum, to be read only; the buffer takes in d."""
