@@ -11,12 +11,19 @@ import tinytensor as tt
 
 torch = pytest.importorskip("torch")
 
+
+def in_block(lib: Any) -> Any:
+    with lib.device("cpu"):
+        return lib.ones(2)
+
+
 ANSWERS: list[Callable[[Any], Any]] = [
     lambda lib: repr(lib.device("cpu")),
     lambda lib: repr(lib.device("cpu:0")),
     lambda lib: repr(lib.device("cpu", 1)),
     lambda lib: str(lib.device("cpu")),
     lambda lib: str(lib.device("cpu", 1)),
+    lambda lib: in_block(lib).tolist(),
     lambda lib: (lib.device("cpu:2").type, lib.device("cpu:2").index, lib.device("cpu").index),
     lambda lib: repr(lib.device(lib.device("cpu:1"))),
     lambda lib: repr(lib.device(type="cpu")),
@@ -172,3 +179,27 @@ def test_to_refuses_other_arguments(call: Callable[[Any, Any], Any]) -> None:
     for lib in (torch, tt):
         with pytest.raises(TypeError):
             call(lib, lib.ones(1))
+
+
+def test_an_index_is_written_without_a_zero_before_it() -> None:
+    for lib in (torch, tt):
+        with pytest.raises(RuntimeError):
+            lib.device("cpu:01")
+
+
+@pytest.mark.parametrize("lib", [torch, tt])
+def test_the_usual_choice_of_a_device_comes_to_the_processor(lib: Any) -> None:
+    if lib is torch and torch.accelerator.is_available():
+        pytest.skip("torch has an accelerator here")
+    found = "mps" if lib.backends.mps.is_available() else "cpu"
+    if lib.accelerator.is_available():
+        found = lib.accelerator.current_accelerator().type
+    lib.backends.cudnn.deterministic = lib.backends.cudnn.deterministic
+    assert lib.ones(1, device=found).device.type == "cpu"
+    assert lib.accelerator.device_count() == 0
+
+
+def test_a_library_that_is_not_there_is_neither_built_nor_available() -> None:
+    for backend in (tt.backends.cudnn, tt.backends.mps):
+        assert not (backend.is_built() or backend.is_available() or backend.enabled)
+    assert tt.accelerator.current_accelerator() is None

@@ -1,6 +1,7 @@
 """dtypes, their limits, and what happens to numbers that do not fit: as in torch."""
 
 import itertools
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -288,6 +289,9 @@ QUESTIONS: list[Callable[[Any], Any]] = [
     lambda lib: lib.ones(2).isclose(lib.ones(2, requires_grad=True)).requires_grad,
     lambda lib: lib.isclose(lib.tensor([1, 2]), lib.tensor([2, 2]), rtol=0.6),
     lambda lib: lib.isclose(lib.tensor([True]), lib.tensor([False])),
+    lambda lib: lib.isclose(lib.tensor([2**53 + 1]), lib.tensor([2**53]), 0.0, 0.0),
+    lambda lib: lib.tensor([0.5]).is_nonzero(),
+    lambda lib: [lib.pi, lib.e, lib.inf, lib.nan != lib.nan],
     lambda lib: lib.isclose(lib.ones(2, 1), lib.ones(3)).shape,
     lambda lib: lib.allclose(lib.ones(2), lib.ones(2, dtype=lib.float64)),
     lambda lib: lib.allclose(lib.ones(2), lib.ones(3)),
@@ -307,3 +311,8 @@ QUESTIONS: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("call", QUESTIONS)
 def test_allclose_and_equal_answer_as_in_torch(call: Callable[[Any], Any]) -> None:
     assert outcome(call, tt) == outcome(call, torch)
+
+
+def test_every_dtype_survives_pickling() -> None:
+    for kind in (getattr(tt, name) for name in DTYPES):
+        assert pickle.loads(pickle.dumps(kind)) is kind

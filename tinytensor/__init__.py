@@ -1,12 +1,15 @@
 """tinytensor: reverse-mode autograd on NumPy that trains, checks and draws recurrent networks."""
 
 import importlib as _importlib
+from math import e, inf, nan, pi
 from typing import Any as _Any
 
-from . import autograd, cuda, ops
+from . import accelerator, autograd, backends, cuda, ops
 from .autograd import (
     enable_grad,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     no_grad,
     scope,
@@ -54,8 +57,6 @@ from .ops.aliases import (
     arctan,
     arctan2,
     arctanh,
-    clamp_max,
-    clamp_min,
     clip,
     div,
     divide,
@@ -72,6 +73,7 @@ from .ops.aliases import (
     sub,
     subtract,
     true_divide,
+    where,
 )
 from .ops.compare import (
     bitwise_and,
@@ -105,38 +107,25 @@ from .ops.convert import (
     ShortTensor,
 )
 from .ops.create import (
-    arange,
-    as_tensor,
-    bernoulli,
     empty,
     empty_like,
     eye,
-    from_numpy,
     full,
     full_like,
-    get_rng_state,
-    linspace,
-    normal,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-    set_rng_state,
-    tensor,
     zeros,
     zeros_like,
 )
+from .ops.data import as_tensor, asarray, from_numpy, tensor
 from .ops.einsum import einsum, tensordot
 from .ops.elementwise import (
     abs,
     addcdiv,
     addcmul,
     clamp,
+    clamp_max,
+    clamp_min,
     clone,
     exp,
     exp2,
@@ -161,8 +150,8 @@ from .ops.elementwise import (
     sqrt,
     square,
     tanh,
-    where,
 )
+from .ops.extreme import aminmax, max, min
 from .ops.index import (
     gather,
     index_add,
@@ -170,13 +159,25 @@ from .ops.index import (
     index_fill,
     index_select,
     masked_select,
-    scatter,
     scatter_add,
     take,
     take_along_dim,
 )
-from .ops.linalg import addmm, addmv, baddbmm, bmm, dot, kron, matmul, mm, mv, outer, trace
-from .ops.methods import max, min
+from .ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    dot,
+    kron,
+    matmul,
+    mm,
+    mv,
+    outer,
+    trace,
+)
 from .ops.norm import norm
 from .ops.parts import (
     diag,
@@ -198,6 +199,7 @@ from .ops.query import (
     numel,
     result_type,
 )
+from .ops.ranges import arange, linspace, logspace
 from .ops.reduce import (
     all,
     amax,
@@ -213,12 +215,30 @@ from .ops.reduce import (
     sum,
 )
 from .ops.rounding import ceil, floor, floor_divide, frac, remainder, round, trunc
+from .ops.sample import (
+    bernoulli,
+    get_rng_state,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    set_rng_state,
+)
 from .ops.scan import cumprod, cumsum, logcumsumexp
+from .ops.scatter import index_put, masked_scatter, scatter, scatter_reduce
 from .ops.shape import (
+    adjoint,
+    broadcast_shapes,
     broadcast_tensors,
     broadcast_to,
     cat,
     chunk,
+    concat,
+    concatenate,
     flatten,
     flip,
     hstack,
@@ -233,6 +253,7 @@ from .ops.shape import (
     stack,
     swapaxes,
     swapdims,
+    t,
     transpose,
     unbind,
     unflatten,
@@ -241,7 +262,7 @@ from .ops.shape import (
 )
 from .ops.sort import argsort, nonzero, sort, topk, unique
 from .ops.special import erf, logit
-from .ops.statistics import aminmax, count_nonzero, median, std, var
+from .ops.statistics import count_nonzero, median, std, var
 from .ops.tiling import meshgrid, repeat_interleave, tile
 from .ops.trigonometry import (
     acos,
@@ -258,7 +279,7 @@ from .ops.trigonometry import (
     tan,
 )
 from .printing import set_printoptions
-from .random import Generator, initial_seed, manual_seed, seed
+from .random import Generator, default_generator, initial_seed, manual_seed, seed
 from .tensor import Size, Tensor
 
 __all__ = [
@@ -276,13 +297,17 @@ __all__ = [
     "Tensor",
     "abs",
     "absolute",
+    "accelerator",
     "acos",
     "acosh",
     "add",
+    "addbmm",
     "addcdiv",
     "addcmul",
     "addmm",
     "addmv",
+    "addr",
+    "adjoint",
     "all",
     "allclose",
     "amax",
@@ -301,12 +326,14 @@ __all__ = [
     "argmin",
     "argsort",
     "as_tensor",
+    "asarray",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
     "autograd",
+    "backends",
     "baddbmm",
     "bernoulli",
     "bitwise_and",
@@ -315,6 +342,7 @@ __all__ = [
     "bitwise_xor",
     "bmm",
     "bool",
+    "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
     "can_cast",
@@ -326,6 +354,8 @@ __all__ = [
     "clamp_min",
     "clip",
     "clone",
+    "concat",
+    "concatenate",
     "conv1d",
     "cos",
     "cosh",
@@ -336,11 +366,13 @@ __all__ = [
     "device",
     "diag",
     "diagonal",
+    "default_generator",
     "div",
     "divide",
     "dot",
     "double",
     "dtype",
+    "e",
     "einsum",
     "empty",
     "empty_like",
@@ -381,7 +413,9 @@ __all__ = [
     "index_add",
     "index_copy",
     "index_fill",
+    "index_put",
     "index_select",
+    "inf",
     "inference_mode",
     "initial_seed",
     "int",
@@ -390,6 +424,8 @@ __all__ = [
     "int64",
     "int8",
     "io",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",
@@ -418,11 +454,13 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logit",
+    "logspace",
     "logsumexp",
     "long",
     "lt",
     "manual_seed",
     "masked_fill",
+    "masked_scatter",
     "masked_select",
     "matmul",
     "max",
@@ -439,6 +477,7 @@ __all__ = [
     "multiply",
     "mv",
     "nan_to_num",
+    "nan",
     "narrow",
     "ne",
     "neg",
@@ -456,6 +495,7 @@ __all__ = [
     "optim",
     "outer",
     "permute",
+    "pi",
     "positive",
     "pow",
     "prod",
@@ -480,6 +520,7 @@ __all__ = [
     "save",
     "scatter",
     "scatter_add",
+    "scatter_reduce",
     "scope",
     "seed",
     "select",
@@ -506,6 +547,7 @@ __all__ = [
     "sum",
     "swapaxes",
     "swapdims",
+    "t",
     "take",
     "take_along_dim",
     "tan",
@@ -542,9 +584,10 @@ __all__ = [
 # In-place methods that are free functions as well: exp_(x) is x.exp_().
 _IN_PLACE = frozenset(
     """
-    abs_ acos_ acosh_ asin_ asinh_ atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_
-    erf_ exp2_ exp_ expm1_ floor_ frac_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_
-    reciprocal_ relu_ round_ rsqrt_ sigmoid_ sin_ sinh_ sqrt_ square_ tan_ tanh_ trunc_
+    abs_ acos_ acosh_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_
+    atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ erf_ exp2_ exp_ expm1_ fix_
+    floor_ frac_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ neg_ negative_ reciprocal_ relu_
+    round_ rsqrt_ sigmoid_ sin_ sinh_ sqrt_ square_ tan_ tanh_ trunc_
     """.split()
 )
 _LAZY = {"io", "linalg", "nn", "optim", "utils", "viz"}
@@ -558,4 +601,6 @@ def __getattr__(name: str) -> _Any:
         return getattr(_importlib.import_module(f"{__name__}.io"), name)
     if name in _IN_PLACE:
         return getattr(Tensor, name)
+    if name == "selu_":
+        return getattr(_importlib.import_module(f"{__name__}.nn.functional"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

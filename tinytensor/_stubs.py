@@ -23,8 +23,6 @@ _HEADER = """\
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from . import devices, dtypes
 from .dtypes import Array
 

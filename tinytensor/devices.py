@@ -30,7 +30,7 @@ class device:
         if colon:
             if index is not None:
                 raise RuntimeError(f"device: expected one index, got {type!r} and {index}")
-            if not (number.isascii() and number.isdigit()):
+            if not (number.isascii() and number.isdigit()) or number != str(int(number)):
                 raise RuntimeError(f"device: expected 'cpu' or 'cpu:0', got {type!r}")
             index = int(number)
         if name != "cpu":
@@ -57,6 +57,12 @@ class device:
     def __repr__(self) -> str:
         place = "" if self.index is None else f", index={self.index}"
         return f"device(type={self.type!r}{place})"
+
+    def __enter__(self) -> device:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """New tensors are on the processor, in the block and after it."""
 
     def __reduce__(self) -> Any:
         return device, (self.type, self.index)

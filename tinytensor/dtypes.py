@@ -43,7 +43,7 @@ class dtype:
         return f"tinytensor.{self.name}"
 
     def __reduce__(self) -> str:
-        return self.name
+        return "boolean" if self.name == "bool" else self.name
 
 
 float16 = half = dtype("float16")
@@ -75,7 +75,7 @@ def get_default_dtype() -> dtype:
     return _default
 
 
-def set_default_dtype(d: dtype) -> None:
+def set_default_dtype(d: dtype, /) -> None:
     """Make `d` the type of new floating-point tensors. Raises TypeError unless it is one."""
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
@@ -134,13 +134,25 @@ def can_cast(from_: Any, to: Any) -> bool:
 
 
 def promote_types(type1: Any, type2: Any) -> dtype:
-    """The smallest type that holds both, where any float holds any integer (torch's rule)."""
+    """The smallest type that holds both, where any float holds any integer (torch's rule).
+
+    Raises RuntimeError for uint16, uint32 or uint64 beside another type that is no float, as torch
+    has no such rules.
+    """
     return BY_NUMPY[promoted(numpy_dtype(type1), numpy_dtype(type2))]
+
+
+_UNPROMOTED = {uint16.numpy, uint32.numpy, uint64.numpy}
 
 
 def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     if (a.kind in FLOATING) != (b.kind in FLOATING):
         return a if a.kind in FLOATING else b
+    if a != b and (a in _UNPROMOTED or b in _UNPROMOTED):
+        raise RuntimeError(
+            "promote_types: expected no uint16, uint32 or uint64 beside another integer or bool "
+            f"type, got {of_numpy(a)} and {of_numpy(b)}; convert one"
+        )
     return np.promote_types(a, b)
 
 

@@ -12,7 +12,8 @@ them, the first one on top: 2^32 w1 + w2. The words become numbers as in torch 2
 - normal: Box & Muller (1958, "A note on the generation of random normal deviates", Annals of
   Mathematical Statistics 29(2)) on such uniforms; in blocks of 16 from 16 elements on, one pair
   after the other below that, where the second of a pair is kept for the next draw.
-- integers: word mod (high - low), plus low; a 64-bit word when high - low >= 2^28.
+- integers: word mod (high - low), plus low; a 64-bit word when high - low >= 2^28, taken as it is
+  when that is 2^64.
 - permutation: Fisher & Yates' shuffle, one word mod (what is left) a step; 64-bit words, and the
   form that inserts each number at a random place, from (2^32 - 1) / 20 elements on.
 - bernoulli: x < p with x uniform in float64, or in float32 where p is a float32 array.
@@ -218,11 +219,11 @@ class Generator:
 
         Raises RuntimeError unless std >= 0, NotImplementedError unless `dtype` is floating.
         """
+        _check_std(std)
         kind = _float_dtype("normal", dtype)
         count = _count("normal", shape)
         if count < 16:
             return self.normal_in_turn(shape, mean, std, dtype)
-        _check_std(std)
         # The last 16 elements, if they are no block of their own, are drawn anew, over the end of
         # the last full block. For float32 and float64 the rest was drawn before, and is dropped.
         full = count // 16 * 16
@@ -249,24 +250,30 @@ class Generator:
         dtype: npt.DTypeLike = np.float32,
     ) -> FloatArray:
         """The same drawn one after the other: `Tensor.normal_` of what is not contiguous."""
-        kind = _float_dtype("normal", dtype)
         _check_std(std)
+        kind = _float_dtype("normal", dtype)
         drawn = [self._next_normal() * std + mean for _ in range(_count("normal", shape))]
         with np.errstate(all="ignore"):
             return np.array(drawn, kind).reshape(shape)
 
     def integers(
-        self, low: SupportsIndex, high: SupportsIndex, shape: Shape
+        self,
+        low: SupportsIndex,
+        high: SupportsIndex | None,
+        shape: Shape,
+        wide: bool | None = None,
     ) -> npt.NDArray[np.int64]:
         """Integers in [low, high): `torch.randint`.
 
+        high : None for 2^63
+        wide : take a 64-bit word for each; unless given, where the range asks for it
         Raises TypeError for bounds that are no integers, RuntimeError unless low < high, ValueError
         if a bound is not in [-2^63, 2^63).
         """
         first = _index("integers", "low", low)
-        end = _index("integers", "high", high)
+        end = 2**63 if high is None else _index("integers", "high", high)
         count = _count("integers", shape)
-        for name, bound in (("low", first), ("high", end)):
+        for name, bound in (("low", first), ("high", end if high is not None else 0)):
             if not -(2**63) <= bound < 2**63:
                 raise ValueError(
                     f"integers: expected -2**63 <= {name} < 2**63, got {bound}; narrow the range"
@@ -274,9 +281,12 @@ class Generator:
         if first >= end:
             raise RuntimeError(f"integers: expected low < high, got {first} and {end}; swap them")
         span = end - first
-        words = self._words(count) if span < _WIDE_RANGE else self._wide_words(count)
-        words %= np.uint64(span)
-        words += np.uint64(first % 2**64)
+        if wide is None:
+            wide = span >= _WIDE_RANGE
+        words = self._wide_words(count) if wide else self._words(count)
+        if span < 2**64:  # else every word is an integer of the range as it is
+            words %= np.uint64(span)
+            words += np.uint64(first % 2**64)
         return words.view(np.int64).reshape(shape)
 
     def permutation(self, n: SupportsIndex) -> npt.NDArray[np.int64]:

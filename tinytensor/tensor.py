@@ -7,6 +7,7 @@ Operations are bound onto the class by `tinytensor.ops`, the backward pass by
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,32 @@ from .dtypes import FLOATING, Array
 
 # A storage is shared by a tensor, its views and what `detach()` returns. It is a plain list because
 # one is made for every tensor and a list takes a fifth of the time of an object:
-#   storage[0], the version, counts the writes into the memory (a kept array is checked against it);
-#   storage[1], the generation, counts the changes of history (a view renews its node after one);
-#   storage[2:], once written to: what wrote last, and the scope that this was in, for messages.
+#   storage[0], the version, counts the writes into the memory: a kept array is checked against it,
+#   and a view renews its node after a write;
+#   storage[1:], once written to: what wrote last, and the scope that this was in, for messages.
 Storage = list[Any]
 
 
 def count_write(storage: Storage, by: str, scope: Any = None) -> None:
     """Let kept values on this memory know that it is written to."""
     storage[0] += 1
-    storage[2:] = by, scope
+    storage[1:] = by, scope
+
+
+# An array's shape needs no look at its sizes, and is asked for often.
+_new_tuple: Any = tuple.__new__
 
 
 class Size(tuple[int, ...]):
-    """The shape of a tensor: a tuple of ints that prints as torch's."""
+    """The shape of a tensor: a tuple of ints that prints as torch's.
+
+    Raises TypeError for what holds something else than integers.
+    """
 
     __slots__ = ()
+
+    def __new__(cls, sizes: Any = ()) -> Size:
+        return _new_tuple(cls, map(operator.index, sizes))
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
@@ -42,6 +53,17 @@ class Size(tuple[int, ...]):
 
     def __add__(self, other: Any) -> Size:
         return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size(tuple.__add__(other, self))
+
+    def __mul__(self, times: Any) -> Size:
+        return Size(tuple.__mul__(self, times))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self) -> Any:
+        return Size, (tuple(self),)
 
     def numel(self) -> int:
         """The number of elements: the product of the sizes."""
@@ -73,14 +95,17 @@ class Tensor:
         "_view",
     )  # fmt: skip
 
-    _hooks: Any = None  # autograd.hooks.LeafHooks; most tensors have none, so it takes no slot
+    # Most tensors have neither of these, so they take no slot: autograd.hooks.LeafHooks, and the
+    # views (functions of the tensor) that undo each `t_`, `squeeze_` ... in turn.
+    _hooks: Any = None
+    _turns: tuple[Any, ...] = ()
 
     def __init__(self, *data: Any, device: Any = None) -> None:
         devices.check(device)
         if len(data) == 1 and isinstance(data[0], Tensor):
             source = METHODS["view"](data[0], data[0].shape)
         else:
-            source = make(sized_or_copied(data, dtypes.get_default_dtype().numpy))
+            source = of_sizes_or_data(data, dtypes.get_default_dtype())
         self._array = source._array
         self._storage = source._storage
         self._node = source._node
@@ -92,12 +117,12 @@ class Tensor:
 
     @property
     def shape(self) -> Size:
-        return Size(self._array.shape)
+        return _new_tuple(Size, self._array.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its entry `dim`."""
         if dim is None:
-            return Size(self._array.shape)
+            return self.shape
         return self._array.shape[self._checked_dim("size", dim)]
 
     @property
@@ -144,6 +169,10 @@ class Tensor:
 
     def _checked_dim(self, op: str, dim: int) -> int:
         """A dimension counted from either end. Raises IndexError where there is none."""
+        try:
+            dim = operator.index(dim)
+        except TypeError:
+            raise TypeError(f"{op}: expected an integer dim, got {dim!r}") from None
         count = max(self._array.ndim, 1)
         if not self._array.ndim or not -count <= dim < count:
             raise IndexError(
@@ -161,7 +190,8 @@ class Tensor:
         whole: Any = self._array
         while isinstance(whole.base, np.ndarray):
             whole = whole.base
-        return (self.data_ptr() - int(whole.__array_interface__["data"][0])) // self.itemsize
+        first, start = (int(a.__array_interface__["data"][0]) for a in (self._array, whole))
+        return (first - start) // self.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 if there is none."""
@@ -206,6 +236,11 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"requires_grad: expected a leaf, got the result of {self._node.name()}: you can "
+                "only change requires_grad flags of leaf variables; use .detach()"
+            )
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -247,6 +282,8 @@ class Tensor:
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("grad: expected another tensor, got the tensor itself")
             if value._array.shape != self._array.shape or value._array.dtype != self._array.dtype:
                 raise RuntimeError(
                     f"grad: expected shape {self._array.shape} and {self.dtype}, "
@@ -261,7 +298,7 @@ class Tensor:
     def _renew(self) -> None:
         """Give a view whose base (or another view of it) was written to its present node."""
         view = self._view
-        if view is not None and view.generation != self._storage[1]:
+        if view is not None and view.version != self._storage[0]:
             view.renew(self)
 
     def detach(self) -> Tensor:
@@ -360,12 +397,15 @@ class Tensor:
         return self._array.item()
 
     def __index__(self) -> int:
-        if self._array.dtype.kind not in "iub":
-            raise TypeError(f"index: expected an integer tensor, got {self.dtype}")
-        return int(self._number())
+        if self._array.dtype.kind not in "iub" or self._array.size != 1:
+            raise TypeError(
+                "index: only integer tensors of a single element can be converted to an index, "
+                f"got {self.dtype} of shape {self._array.shape}"
+            )
+        return int(self._array.item())
 
     def __format__(self, spec: str) -> str:
-        if spec and self._array.ndim == 0:
+        if self._array.ndim == 0 and type(self) is Tensor:
             return format(self.item(), spec)
         return object.__format__(self, spec) if spec else repr(self)
 
@@ -392,7 +432,7 @@ class Tensor:
             )
         if id(self) in memo:
             return memo[id(self)]
-        twin = make(self._array.copy(), requires_grad=self._requires_grad)
+        twin = make(dense_copy(self._array), requires_grad=self._requires_grad)
         twin.__class__ = self.__class__
         memo[id(self)] = twin
         if self._grad is not None:
@@ -405,7 +445,7 @@ class Tensor:
             raise RuntimeError(
                 f"pickle: expected a leaf, got the result of {self._node.name()}; use .detach()"
             )
-        return _rebuild, (type(self), np.ascontiguousarray(self._array), self._requires_grad)
+        return _rebuild, (type(self), self._array, self._requires_grad)
 
 
 def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
@@ -414,8 +454,13 @@ def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
     return tensor
 
 
-def sized_or_copied(data: tuple[Any, ...], kind: np.dtype[Any]) -> Array:
-    """The array that torch's constructors make of sizes, or of a sequence of numbers.
+def dense_copy(array: Array) -> Array:
+    """A copy without gaps in the same memory order; in row-major order if it was expanded."""
+    return np.array(array, order="C" if 0 in array.strides else "K", subok=False)
+
+
+def of_sizes_or_data(data: tuple[Any, ...], kind: dtypes.dtype) -> Tensor:
+    """What torch's constructors make of sizes, or of a sequence of numbers.
 
     Raises TypeError for what is neither, RuntimeError for a negative size.
     """
@@ -425,11 +470,12 @@ def sized_or_copied(data: tuple[Any, ...], kind: np.dtype[Any]) -> Array:
     if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in data):
         if any(size < 0 for size in data):
             raise RuntimeError(f"Trying to create tensor with negative dimension in {data}")
-        return np.empty(data or (0,), kind)
+        if math.prod(data) >= 2**60:
+            raise RuntimeError(f"Tensor: expected sizes that memory can hold, got {data}")
+        return make(np.empty(data or (0,), kind.numpy))
     if len(data) != 1 or isinstance(first, str) or not hasattr(first, "__len__"):
         raise TypeError(f"Tensor: expected sizes or one sequence of numbers, got {data!r:.60}")
-    with np.errstate(all="ignore"):
-        return np.array(first, kind)
+    return METHODS["new_tensor"](make(np.empty(0, kind.numpy)), first)
 
 
 _new = object.__new__
@@ -441,7 +487,7 @@ def make(
     """A Tensor round an array that is already right. Every tensor is made here."""
     self = _new(Tensor)
     self._array = array
-    self._storage = [0, 0] if storage is None else storage
+    self._storage = [0] if storage is None else storage
     self._node = node
     self._requires_grad = requires_grad
     self._grad = None

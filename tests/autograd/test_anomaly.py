@@ -73,6 +73,7 @@ def test_a_gradient_given_with_a_nan(lib):
         (x * 2).backward(lib.tensor([1.0, float("nan")]))
 
 
+@pytest.mark.filterwarnings("ignore:detect_anomaly")
 @gives_the_same
 def test_infinity_and_checks_that_are_off_are_let_through(lib):
     x = lib.zeros(2, requires_grad=True)
@@ -82,6 +83,25 @@ def test_infinity_and_checks_that_are_off_are_let_through(lib):
     with lib.autograd.set_detect_anomaly(True, check_nan=False):
         (x.sqrt() * 0).sum().backward()
     return x.grad
+
+
+def test_the_first_infinity_of_a_pass_is_told_of_with_operation_place_and_line() -> None:
+    x = tt.zeros(2, requires_grad=True)
+    with detect_anomaly(), tt.autograd.scope("decoder"):
+        y = x.sqrt().log().sum()  # the line
+        with pytest.warns(UserWarning) as told:
+            y.backward()
+    (warning,) = told
+    message = str(warning.message)
+    assert "backward of log (LogBackward0) in scope decoder returned inf values" in message
+    assert "y = x.sqrt().log().sum()  # the line" in message
+
+
+def test_an_infinity_that_the_user_gives_is_not_told_of() -> None:
+    x = tt.ones(1, requires_grad=True)
+    with detect_anomaly():
+        x.clone().backward(tt.tensor([np.inf]))
+    assert x.grad.item() == np.inf
 
 
 @gives_the_same

@@ -9,7 +9,7 @@ import pytest
 
 import tinytensor as tt
 from tests.autograd.side_by_side import gives_the_same, torch
-from tinytensor.utils.checkpoint import checkpoint
+from tinytensor.utils.checkpoint import checkpoint, checkpoint_sequential
 
 assert torch.utils.checkpoint  # the programs find it by its path
 
@@ -264,3 +264,69 @@ def test_the_numpy_error_state_and_the_mode_in_the_second_run_are_the_users() ->
             y.backward()
             assert not tt.is_grad_enabled()
     assert seen == [("raise", True)] * 2
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3])
+def test_functions_in_a_row_are_checkpointed_in_segments(segments: int) -> None:
+    def run(lib: Any) -> Any:
+        x = lib.tensor([0.5, -1.0], dtype=lib.float64, requires_grad=True)
+        steps = [lib.sin, lib.exp, lambda h: h * h, lib.cos]
+        sequential = lib.utils.checkpoint.checkpoint_sequential
+        y = sequential(steps, segments, x, use_reentrant=False, preserve_rng_state=False)
+        y.sum().backward()
+        return [*y.tolist(), *x.grad.tolist()]
+
+    np.testing.assert_allclose(run(tt), run(torch), rtol=1e-14)
+
+
+def test_the_modules_of_a_sequential_run_again_but_those_of_the_last_segment() -> None:
+    calls = []
+
+    class Told(tt.nn.Tanh):
+        def forward(self, input: tt.Tensor) -> tt.Tensor:
+            calls.append(model_order.index(self))
+            return super().forward(input)
+
+    model_order = [Told(), Told(), Told(), Told()]
+    model = tt.nn.Sequential(*model_order)
+    checkpoint_sequential(model, 2, tt.ones(4, 2, requires_grad=True)).sum().backward()
+    assert calls == [0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.parametrize("segments", [0, 3])
+def test_more_segments_than_functions_are_refused(segments: int) -> None:
+    with pytest.raises(ValueError, match="segments from 1 to the 2 functions"):
+        checkpoint_sequential([tt.sin, tt.cos], segments, tt.ones(2))
+
+
+@gives_the_same
+def test_each_run_has_its_context_and_other_options_change_nothing(lib):
+    told = []
+
+    class Context:
+        def __init__(self, name):
+            self.name = name
+
+        def __enter__(self):
+            told.append(self.name)
+
+        def __exit__(self, *error):
+            told.append("end of " + self.name)
+
+    x = lib.tensor([0.5, -1.0], requires_grad=True)
+    y = chk(lib)(
+        lambda h: h.exp().sin(),
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (Context("first"), Context("second")),
+        determinism_check="none",
+        early_stop=False,
+        debug=False,
+    )
+    y.sum().backward()
+    return x.grad, told
+
+
+def test_a_check_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="determinism_check 'default' or 'none'"):
+        checkpoint(tt.sin, tt.ones(2), determinism_check="mine")

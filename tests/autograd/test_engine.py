@@ -1073,3 +1073,56 @@ def test_a_grad_of_another_shape_is_refused_with_a_cure() -> None:
     x.grad = None
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2, 2, 2]
+
+
+# -- arguments that make no sense
+
+
+@refused(RuntimeError, "expected inputs to name at least one tensor")
+def test_grad_of_no_inputs(lib):
+    lib.autograd.grad(lib.ones(2, requires_grad=True).sum(), [])
+
+
+@refused(RuntimeError, "expected inputs to be Tensors, got str")
+def test_grad_of_an_input_that_is_no_tensor(lib):
+    lib.autograd.grad(lib.ones(2, requires_grad=True).sum(), "x")
+
+
+@refused((AssertionError, TypeError), "expected Tensors to differentiate, got float")
+def test_backward_of_what_is_no_tensor(lib):
+    lib.autograd.backward([1.0])
+
+
+@refused(RuntimeError, "expected another tensor")
+def test_a_tensor_as_its_own_gradient(lib):
+    x = lib.ones(2, requires_grad=True)
+    x.grad = x
+
+
+@refused(RuntimeError, "requires_grad flags of leaf variables")
+def test_the_flag_of_a_result_is_not_set(lib):
+    y = lib.ones(2, requires_grad=True) * 2
+    y.requires_grad = True
+
+
+@gives_the_same
+def test_the_arguments_of_grad_stand_where_torch_has_them(lib):
+    x = lib.ones(2, requires_grad=True)
+    w = lib.ones(2, requires_grad=True)
+    return lib.autograd.grad((x * 2).sum(), [x, w], None, True, False, True, True)[0]
+
+
+@gives_the_same
+def test_a_result_says_whether_it_retains_its_gradient(lib):
+    x = lib.ones(2, requires_grad=True)
+    y = x * 2
+    before = y.retains_grad, x.retains_grad
+    y.retain_grad()
+    x.retain_grad()
+    return [*before, y.retains_grad, x.retains_grad]
+
+
+def test_batched_gradients_are_refused() -> None:
+    x = tt.ones(2, requires_grad=True)
+    with pytest.raises(NotImplementedError, match="is_grads_batched"):
+        grad(x * 2, x, tt.ones(3, 2), is_grads_batched=True)

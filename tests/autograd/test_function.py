@@ -451,3 +451,37 @@ def test_calling_in_place_of_apply() -> None:
     """(torch warns that this will be an error, and raises already for most.)"""
     with pytest.raises(RuntimeError, match=r"Function: expected static methods, got a call; use"):
         tt.autograd.Function()(tt.ones(2, requires_grad=True))
+
+
+@gives_the_same
+def test_a_backward_may_be_called_vjp(lib):
+    class Double(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_forward(x)
+            return x * 2
+
+        @staticmethod
+        def vjp(ctx, g):
+            return g * 7
+
+    x = lib.tensor([1.0, 2.0], requires_grad=True)
+    Double.apply(x).sum().backward()
+    return x.grad
+
+
+@refused(RuntimeError, "expected 'backward' or 'vjp', got both")
+def test_a_function_with_both_backward_and_vjp(lib):
+    class Both(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+        vjp = backward
+
+    Both.vjp = staticmethod(lambda ctx, g: g)
+    Both.apply(lib.ones(2, requires_grad=True)).sum().backward()

@@ -153,3 +153,18 @@ def test_an_input_that_is_a_number(lib):
 @refused(TypeError, "expected the outputs of the function")
 def test_an_output_that_is_a_number(lib):
     lib.autograd.functional.jacobian(lambda a: 3.0, lib.ones(2))
+
+
+@refused(NotImplementedError, "expected vectorize=True")
+def test_forward_mode_one_row_at_a_time(lib):
+    lib.autograd.functional.jacobian(lambda a: a * 2, lib.ones(2), strategy="forward-mode")
+
+
+@refused(RuntimeError, "expected strict or vectorize")
+def test_strict_and_vectorized(lib):
+    lib.autograd.functional.jacobian(lambda a: a * 2, lib.ones(2), strict=True, vectorize=True)
+
+
+@refused((AssertionError, ValueError), "expected the strategy 'forward-mode' or 'reverse-mode'")
+def test_a_strategy_that_there_is_not(lib):
+    lib.autograd.functional.hessian(lambda a: a.sum(), lib.ones(2), outer_jacobian_strategy="mine")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
-from tests.autograd.side_by_side import gives_the_same, torch
+from tests.autograd.side_by_side import gives_the_same, refused, torch
 
 # -- recording or not
 
@@ -433,3 +433,8 @@ def test_a_mode_may_decorate_without_brackets(mode: Any) -> None:
     assert doubled().requires_grad is (mode is tt.enable_grad)
     assert doubled.__doc__ == "Twice x."
     assert tt.is_grad_enabled()
+
+
+@refused(TypeError, "expected a bool, got int")
+def test_a_mode_that_is_no_bool(lib):
+    lib.set_grad_enabled(1)

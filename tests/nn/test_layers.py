@@ -268,3 +268,34 @@ def test_flatten_and_identity_are_torchs() -> None:
         assert_agree(lambda lib, x, a=arguments: lib.nn.Flatten(*a)(x * 1), normal(2, 3, 4, 1))
     x = tt.rand(2)
     assert nn.Identity(54, unused=True)(x) is x
+
+
+# -- arguments of the functions --------------------------------------------------------------------
+
+
+def test_a_weight_that_is_a_vector_gives_one_number() -> None:
+    x, w = normal(2, 3, 4), normal(4)
+    ours, theirs = (lib.nn.functional.linear(lib.tensor(x), lib.tensor(w)) for lib in (tt, torch))
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-14, strict=True)
+    assert F.linear(tt.ones(4), tt.ones(4)).item() == 4
+    with pytest.raises(RuntimeError):
+        F.linear(tt.ones(2, 4), tt.ones(4), tt.ones(1))
+
+
+REFUSED = [
+    (TypeError, lambda lib: lib.nn.functional.one_hot([0, 1])),
+    (TypeError, lambda lib: lib.nn.functional.one_hot(lib.tensor([0, 1]), 2.0)),
+    (TypeError, lambda lib: lib.nn.functional.one_hot(lib.tensor([0, 1]), True)),
+    (TypeError, lambda lib: lib.nn.functional.dropout([1.0, 2.0], 0.0)),
+    (RuntimeError, lambda lib: lib.nn.functional.dropout(lib.tensor([1, 2]), 0.5)),
+    (RuntimeError, lambda lib: lib.nn.functional.glu(lib.arange(3))),
+    (IndexError, lambda lib: lib.nn.functional.glu(lib.arange(4), 1)),
+    (NotImplementedError, lambda lib: lib.nn.functional.glu(lib.arange(4))),
+]
+
+
+@pytest.mark.parametrize(("kind", "call"), REFUSED)
+def test_arguments_that_torch_refuses_are_refused(kind, call) -> None:
+    for lib in (torch, tt):
+        with pytest.raises(kind):
+            call(lib)

@@ -342,3 +342,43 @@ def test_a_target_that_is_changed_before_the_backward_pass_is_an_error_as_in_tor
         target[0] = 1
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             loss.backward()
+
+
+# -- class weights and signs that torch settles ----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_class_weights_of_another_type_or_with_a_gradient_are_refused(name) -> None:
+    for lib in (torch, tt):
+        loss = getattr(lib.nn.functional, name)
+        x, t = lib.zeros(3, C), lib.tensor([0, 1, 2])
+        with pytest.raises(RuntimeError):
+            loss(x, t, weight=lib.ones(C, dtype=lib.float64))
+        with pytest.raises(RuntimeError, match="weight"):
+            loss(x, t, weight=lib.ones(C, requires_grad=True))
+        with lib.no_grad():
+            loss(x, t, weight=lib.ones(C, requires_grad=True))
+
+
+def test_class_weights_have_a_gradient_for_probabilities() -> None:
+    x, p, w = normal(3, C), probabilities_for((3, C)), normal(C) ** 2
+    gradients = []
+    for lib in (tt, torch):
+        weight = lib.tensor(w, requires_grad=True)
+        loss = lib.nn.functional.cross_entropy(lib.tensor(x), lib.tensor(p), weight)
+        loss.backward()
+        gradients.append(weight.grad.numpy())
+    np.testing.assert_allclose(*gradients, rtol=1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_no_loss_is_plus_zero(reduction) -> None:
+    x, t = tt.tensor([[-1.0, -2.0]]), tt.tensor([-100])
+    for loss in (F.nll_loss, F.cross_entropy):
+        assert not np.signbit(loss(x, t, reduction=reduction).numpy()).any()
+
+
+def test_a_wrong_reduction_is_told_before_anything_else() -> None:
+    for lib in (torch, tt):
+        with pytest.raises(ValueError, match="reduction"):
+            lib.nn.functional.cross_entropy(lib.ones(3, C), lib.tensor([9, 9, 9]), reduction="avg")

@@ -12,6 +12,7 @@ Samples keep away from kinks: no two elements are equal, none is nearer to 0 tha
 from __future__ import annotations
 
 import importlib
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -92,6 +93,7 @@ class Row:
     both : a function of (library, *tensors) that serves for both instead
     listed : the tensors are handed over as one list
     pointwise : each element of the result comes from one element of each input
+    once : compare the first derivative only; at these kinks torch's second is not that of its first
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Row:
         both: Callable[..., Any] | None = None,
         listed: bool = False,
         pointwise: bool = False,
+        once: bool = False,
     ) -> None:
         self.op = op
         self.inputs = inputs
@@ -111,6 +114,7 @@ class Row:
         self.both = both
         self.listed = listed
         self.pointwise = pointwise
+        self.once = once
         shapes = [str(sample.shape).replace(" ", "") for sample in inputs]
         self.label = "-".join([op, *shapes])
 
@@ -189,9 +193,11 @@ def _key(lib: ModuleType, key: Any) -> Any:
 
 def _hardsigmoid(x: Any) -> Any:
     """torch's own has no second derivative, and a first one with 1 / 6 rounded to float32."""
+    import torch
+
     if not x.is_floating_point():
         raise RuntimeError("not implemented, as of torch's own")
-    return x.clamp(-3, 3) / 6 + 0.5
+    return torch.nn.functional.hardtanh(x, -3, 3) / 6 + 0.5
 
 
 def _copied(lib: ModuleType, x: Any, source: Any) -> Any:
@@ -230,9 +236,22 @@ def _add_rows(lib: ModuleType, x: Any, index: Any) -> Any:
     return x.new_zeros(4, 3).index_add(0, index.reshape(-1), x.reshape(-1, 3))
 
 
+def _add_rows_but_the_last(lib: ModuleType, x: Any, index: Any) -> Any:
+    if lib is tt:
+        return PRIMITIVES["add_rows"].function(x, (4, 3), index, 3)
+    return _add_rows(lib, x, index).index_fill(0, lib.tensor([3]), 0)
+
+
 def _spread(name: str, *static: Any, **named: Any) -> Any:
     *static_here, lib, x = static
     return getattr(lib, name)(x, *static_here, **named)
+
+
+def _spread_of_few(name: str, correction: int, lib: ModuleType, x: Any) -> Any:
+    """Of no more elements than the correction, which torch warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return getattr(lib, name)(x, 1, correction=correction)
 
 
 def _middle(*static: Any) -> Any:
@@ -259,6 +278,15 @@ def _norm(*static: Any) -> Any:
 
 def _in_type(name: str, kind: str, lib: ModuleType, x: Any) -> Any:
     return getattr(lib, name)(x, dtype=getattr(lib, kind))
+
+
+def _through_svd(lib: ModuleType, x: Any) -> Any:
+    """A function of all parts of a decomposition that no choice of their signs changes."""
+    if lib is tt:
+        u, s, vt = PRIMITIVES["svd"].function(x)
+    else:
+        u, s, vt = lib.linalg.svd(x, full_matrices=False)
+    return (u * (s * s)) @ vt
 
 
 def _along_in_type(name: str, lib: ModuleType, x: Any) -> Any:
@@ -292,8 +320,47 @@ def _padded(*static: Any) -> Any:
     return lib.nn.functional.pad(x, *static_here)
 
 
+def _into_part(name: str, dim: int, index: Any, *part: Any) -> Callable[..., Any]:
+    """x.name(dim, index, source) for a source larger than the index, of which only a part is read.
+
+    torch refuses its gradient, so there the source is cut to the part first.
+    """
+
+    def call(lib: ModuleType, x: Any, source: Any) -> Any:
+        if lib is not tt:
+            source = source[part].reshape(np.shape(index))
+        return getattr(x, name)(dim, lib.tensor(index), source)
+
+    return call
+
+
+def _after_nothing(lib: ModuleType, x: Any) -> Any:
+    """logcumsumexp of numbers that may begin with -inf; torch's own gradient is NaN there."""
+    if lib is tt:
+        return lib.logcumsumexp(x * 1, 0) * 1
+    sums = x.exp().cumsum(0)
+    begun = sums > 0
+    return lib.where(begun, lib.where(begun, sums, 1.0).log(), -np.inf)
+
+
 def _scattered(dim: int, index: Any) -> Callable[..., Any]:
     return lambda lib, x, source: x.scatter(dim, lib.tensor(index), source)
+
+
+def _reduced(dim: int, index: Any, how: str, include_self: bool = True) -> Callable[..., Any]:
+    return lambda lib, x, source: x.scatter_reduce(
+        dim, lib.tensor(index), source, how, include_self=include_self
+    )
+
+
+def _largest_of_part(lib: ModuleType, x: Any, source: Any) -> Any:
+    """Of a source larger than the index; see `_into_part`."""
+    part = source if lib is tt else source[:1, :3]
+    return x.scatter_reduce(1, lib.tensor([[0, 2, 0]]), part, "amax")
+
+
+def _masked_scatter(lib: ModuleType, x: Any, mask: Any, source: Any) -> Any:
+    return x.masked_scatter(mask, source)
 
 
 def _by_index(name: str, dim: int, index: Array, *rest: Any, **options: Any) -> Callable[..., Any]:
@@ -381,7 +448,15 @@ ROWS: list[Row] = [
     Row("pow", [positive(2, 3)], 0.5),
     Row("pow", [real(2, 3)], both=lambda lib, x: 2**x),
     Row("pow", [real(2, 3)], both=lambda lib, x: x ** lib.tensor([2, 3, 0], dtype=x.dtype)),
+    Row("pow", [data([0.0, 0.0, 0.0, 2.0]), data([0.0, 2.0, -1.0, 0.0])], once=True),
+    *(Row("pow", [data([0.0, 1.0, 2.0])], n) for n in (0, 1)),
+    Row("pow", [data([-1.0, 0.0, 2.0])], both=lambda lib, x: 0**x, once=True),
+    *(
+        Row("pow", [data([-1.0, 0.0, 2.0])], both=lambda lib, x, base=base: base**x)
+        for base in (0.5, 1, -2.0)
+    ),
     *unary("neg", "abs", "sign", "square", "exp", "sin", "cos", "clone"),
+    Row("abs", [data([0.0, -0.0, 1.0])]),
     *unary("sqrt", "log", "log1p", kind="positive"),
     *unary("reciprocal", "exp2", "expm1", "erf"),
     *unary("rsqrt", "log2", "log10", kind="positive"),
@@ -392,6 +467,8 @@ ROWS: list[Row] = [
     Row("logit", [positive(2, 3)], both=lambda lib, x: lib.logit(x / 2, 0.2)),
     Row("logit", [data([-0.2, 0.1, 0.3, 0.5, 1.0, 1.2])], 0.3),
     Row("logit", [data([-0.2, 0.1, 0.9, 1.2])], 0.0),
+    Row("logit", [data([-0.2, 0.3, 1.2, 0.0, 1.0, -0.0])], once=True),
+    Row("logit", [data([-0.2, 0.3, 1.2, 0.0, 1.0, -0.0])], -1.0, once=True),
     # elementwise: trigonometry
     *unary("tan", "atan", "sinh", "cosh", "asinh"),
     *halved("asin", "acos", "atanh"),
@@ -401,14 +478,16 @@ ROWS: list[Row] = [
     ),
     *binary("atan2"),
     Row("atan2", [data([0.0, -1.0]), data([-2.0, 0.0])]),
+    Row("atan2", [data([0.0, 0.0, 1.0]), data([0.0, 1.0, 0.0])], once=True),
     # elementwise: of three tensors
     Row("lerp", [real(2, 3), real(2, 3)], 0.3),
     Row("lerp", [real(2, 3), real(3)], 0.8),
     Row("lerp", [real(), real(0)], 2),
     Row("lerp", [real(2, 3), real(2, 1), real(3)]),
-    Row("addcmul", [real(2, 3), real(2, 3), real(2, 3)]),
+    Row("_times_number", [real(2, 3), real(3)], both=lambda lib, x, y: x.add(y, alpha=2.5)),
+    Row("_addcmul", [real(2, 3), real(2, 3), real(2, 3)], both=lambda lib, *x: lib.addcmul(*x)),
     Row(
-        "addcmul",
+        "_addcmul",
         [real(2, 1), real(3), real()],
         both=lambda lib, x, a, b: lib.addcmul(x, a, b, value=-2.5),
     ),
@@ -419,12 +498,13 @@ ROWS: list[Row] = [
         both=lambda lib, x, a, b: lib.addcdiv(x, a, b, value=-2.5),
     ),
     # elementwise: rounding
-    *unary("floor", "ceil", "trunc", "frac", "round"),
+    *unary("floor", "ceil", "trunc", "frac"),
+    *(Row("_round", [Sample(n)], both=lambda lib, x: lib.round(x)) for n in SHAPES),
     *(
-        Row("round", [real(2, 3)], both=lambda lib, x, n=n: lib.round(x * 10, decimals=n))
+        Row("_round", [real(2, 3)], both=lambda lib, x, n=n: lib.round(x * 10, decimals=n))
         for n in (1, 2, -1)
     ),
-    Row("round", [data([0.5, 1.5, 2.5, -0.5, 1.25])]),
+    Row("_round", [data([0.5, 1.5, 2.5, -0.5, 1.25])], both=lambda lib, x: x.round()),
     # torch's own is NaN where the quotient is too large for float32
     *(Row("remainder", [Sample(a), Sample(b)]) for a, b in PAIRS),
     Row("remainder", [real(2, 3)], both=lambda lib, x: x % 0.7),
@@ -461,8 +541,19 @@ ROWS: list[Row] = [
     Row("elu", [real(2, 3)], 1.5),
     Row("softplus", [real(2, 3)], 2.0, 1.0),
     Row("hardtanh", [real(2, 3)], -0.55, 0.95),
+    Row("hardtanh", [data([-2.0, -1.0, 0.5, 1.0, 2.0])]),
+    Row("hardsigmoid", [data([-4.0, -3.0, 0.5, 3.0, 4.0])], torch=_hardsigmoid),
+    Row("leaky_relu", [data([-1.0, 0.0, 1.0])]),
+    Row("elu", [data([-1.0, 0.0, 800.0])], 1.5),
+    Row("selu", [data([-1.0, 0.0, 800.0])], once=True),
+    Row("selu", [data([-1.0, 800.0])]),
+    Row("softplus", [data([-1.0, 0.25, 0.5, 0.75, 3.0])], 2.0, 1.0, once=True),
     # elementwise: choosing
     *binary("maximum", "minimum", "fmax", "fmin"),
+    *(
+        Row(name, [data([1.0, 2.0, 3.0, np.nan, 1.0]), data([1.0, 3.0, 2.0, 1.0, np.nan])])
+        for name in ("maximum", "minimum")
+    ),
     *(
         Row(name, [data([1.0, 1.0, np.nan, np.nan, 2.0]), data([1.0, 2.0, 1.0, np.nan, np.nan])])
         for name in ("fmax", "fmin")
@@ -475,12 +566,27 @@ ROWS: list[Row] = [
     ),
     Row("nan_to_num", [data([1.0, np.nan, np.inf, -np.inf])]),
     Row("_clamp", [real(3, 4)], both=lambda lib, x: lib.clamp(x, -0.55, 0.95)),
-    Row("_clamp", [real(3, 4)], both=lambda lib, x: lib.clamp(x, -0.55)),
+    Row("clamp_min", [real(3, 4)], both=lambda lib, x: lib.clamp(x, -0.55)),
     Row("_clamp", [real(3, 4)], both=lambda lib, x: lib.clamp(x, 0.95, -0.55)),
-    Row("_clamp", [real(0)], both=lambda lib, x: lib.clamp(x, max=0.95)),
-    Row("_clamp", [real()], both=lambda lib, x: lib.clamp(x, max=0.95)),
-    Row("_clamp", [real(2, 3), real(3)], both=lambda lib, x, low: lib.clamp(x * 1, low * 1)),
+    Row("clamp_max", [real(0)], both=lambda lib, x: lib.clamp(x, max=0.95)),
+    Row("clamp_max", [real()], both=lambda lib, x: lib.clamp(x, max=0.95)),
+    *binary("clamp_min", "clamp_max"),
+    *(
+        Row(name, [data([1.0, 2.0, 3.0, np.nan, 1.0]), data([2.0, 2.0, 2.0, 1.0, np.nan])])
+        for name in ("clamp_min", "clamp_max")
+    ),
+    Row("clamp_min", [whole(2, 3, high=8)], both=lambda lib, x: x.clamp(min=3)),
+    Row("clamp_max", [truth(2, 3), truth(3)], both=lambda lib, x, high: x.clamp(max=high)),
     Row("_clamp", [real(2, 3), real(2, 1), real(3)], both=lambda lib, x, a, b: x.clamp(a, b)),
+    Row(  # at the bounds, between them, and with the bounds exchanged or equal
+        "_clamp",
+        [
+            data([1.0, 2.0, 3.0, 0.0, 5.0, 2.0, 1.0, 2.0, 3.0]),
+            data([1.0, 1.0, 1.0, 1.0, 1.0, 4.0, 2.0, 2.0, 2.0]),
+            data([3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 2.0, 2.0, 2.0]),
+        ],
+        both=lambda lib, x, a, b: x.clamp(a, b),
+    ),
     Row("where", [truth(2, 3), real(2, 3), real(2, 3)]),
     Row("where", [truth(3), real(2, 1), real()]),
     Row("where", [truth(), real(0), real(1)]),
@@ -490,6 +596,11 @@ ROWS: list[Row] = [
     Row("masked_fill", [data([[1.0, 2.0]]), data([[False], [True]])], -float("inf")),
     Row("masked_fill", [real(2, 3), truth(2, 1), real()]),
     Row("masked_fill", [real(), truth()], 1.0),
+    Row(
+        "masked_fill",
+        [real(2, 3), truth(2, 3), data(0.5)],
+        both=lambda lib, x, mask, value: x.masked_fill(mask, value.to(lib.float32)),
+    ),
     # elementwise: comparing
     *binary("eq", "ne", "lt", "le", "gt", "ge"),
     Row("eq", [data([1.0, 2.0, 3.0]), data([1.0, 5.0, 3.0])]),
@@ -560,15 +671,20 @@ ROWS: list[Row] = [
     Row("cat", [real(2, 3), real(1, 3), real(0, 3)], listed=True),
     Row("cat", [real(2, 3), real(2, 1)], -1, listed=True),
     Row("cat", [real(2, 3), real(0)], listed=True),
+    Row("cat", [real(0), real(0)], listed=True),
+    Row("cat", [real(0), real(0)], 1, listed=True),
     Row("cat", [real(2)], both=lambda lib, x: lib.cat([x, x])),
     Row("stack", [real(2, 3), real(2, 3)], listed=True),
     Row("stack", [real(), real()], -1, listed=True),
+    Row("stack", [real(2, 3), real(2, 3)], -1, listed=True),
     Row("unbind", [real(2, 3)]),
     Row("unbind", [real(2, 3)], -1),
     Row("unbind", [real(2, 3)], both=lambda lib, x: x.unbind()[1]),
     Row("split", [real(5, 2)], 2),
     Row("split", [real(2, 5)], [1, 0, 4], -1),
     Row("split", [real(2, 5)], both=lambda lib, x: x.split([1, 4], 1)[1]),
+    Row("split", [real(2, 3, 5)], both=lambda lib, x: x.split([1, 2], -2)[1]),
+    Row("split", [real(2, 5)], both=lambda lib, x: x.split([1, 4], -1)[1]),
     Row("split", [real(2, 6)], both=lambda lib, x: x.chunk(4, 1)),
     Row("reshape", [real(2, 6)], both=lambda lib, x: x.unflatten(1, (2, -1))),
     Row("reshape", [real(6, 2)], both=lambda lib, x: lib.unflatten(x, -2, (3, 1, 2))),
@@ -681,7 +797,8 @@ ROWS: list[Row] = [
     ),
     Row("getitem", [real(2, 3)], both=partial(_padded, (2, 1), "reflect")),
     Row("getitem", [real(1, 2, 2, 2, 3)], both=partial(_padded, (2, 1, 1, 1, 0, 1), "reflect")),
-    Row("clone", [real(2, 3)], both=lambda lib, x: x.t().contiguous()),
+    Row("contiguous", [real(2, 3)], both=lambda lib, x: x.t().contiguous()),
+    Row("view_as_type", [real(2, 2)], both=lambda lib, x: x.view(lib.int64)),
     Row("clone", [real()], both=lambda lib, x: x.contiguous()),
     # index
     *(
@@ -743,6 +860,16 @@ ROWS: list[Row] = [
         [real(2, 3), real(1, 2)],
         both=lambda lib, x, s: x.scatter_add(0, lib.tensor([[1, 0]]), s),
     ),
+    *(
+        Row(op, [real(*x), real(*source)], both=_into_part(name, dim, index, *part))
+        for op, name in (("scatter_add", "scatter_add"), ("_scatter", "scatter"))
+        for x, source, dim, index, part in (
+            ((2, 3), (2, 4), 1, [[0, 2]], (slice(1), slice(2))),
+            ((), (1,), 0, 0, ()),
+            ((1,), (), 0, [0], ()),
+            ((2, 3), (2, 4), 0, np.zeros(0, np.int64), (slice(0),)),
+        )
+    ),
     Row("embedding", [real(4, 3), data([[0, 3], [0, 1]])], both=_rows),
     Row("embedding", [real(4, 3), data(2)], both=_rows),
     Row(
@@ -751,6 +878,7 @@ ROWS: list[Row] = [
         both=partial(_rows, padding_idx=0),
     ),
     Row("add_rows", [real(2, 2, 3), data([[0, 3], [0, 1]])], both=_add_rows),
+    Row("add_rows", [real(2, 2, 3), data([[0, 3], [0, 1]])], both=_add_rows_but_the_last),
     Row("gather", [real(3)], both=lambda lib, x: x.gather(0, lib.tensor(1))),
     Row("gather", [real()], both=lambda lib, x: x.gather(0, lib.tensor([0, 0]))),
     Row("_scatter", [real(2, 3), real(2, 2)], both=_scattered(1, [[0, 2], [2, 1]])),
@@ -759,6 +887,39 @@ ROWS: list[Row] = [
     Row("_scatter", [real(), real()], both=_scattered(0, 0)),
     Row("_scatter", [real(2, 3)], both=lambda lib, x: x.scatter(1, lib.tensor([[0, 0]]), 2.5)),
     Row("_scatter", [real(3)], both=lambda lib, x: x.scatter(0, lib.tensor([1]), value=-1)),
+    *(
+        Row("_scatter_extreme", [Sample(shape), Sample(source)], both=_reduced(dim, index, *how))
+        for how in (("amax",), ("amin",), ("amax", False), ("amin", False))
+        for shape, source, dim, index in (
+            ((3, 4), (2, 4), 0, [[0, 2, 0, 1], [0, 1, 2, 1]]),
+            ((3, 2), (3, 3), -1, [[1, 0, 1], [0, 0, 0], [1, 1, 1]]),
+        )
+    ),
+    *(
+        Row(
+            "_scatter_extreme",
+            [data(values), data([2.0, 2.0, 3.0, 1.0, 1.0])],
+            both=_reduced(0, [1, 1, 2, 0, 2], *how),
+        )
+        for values, how in (
+            ([1.0, 2.0, 3.0], ("amax",)),
+            ([1.0, 2.0, 3.0], ("amin",)),
+            ([4.0, 4.0, 4.0], ("amax", False)),
+        )
+    ),
+    Row("_scatter_extreme", [real(1, 3), real(2, 4)], both=_largest_of_part),
+    *(
+        Row(op, [real(3, 4), real(2, 4)], both=_reduced(0, [[0, 2, 0, 1], [0, 1, 2, 1]], *how))
+        for op, name in (("scatter_add", "sum"), ("scatter_add", "mean"), ("index_put", "prod"))
+        for how in ((name,), (name, False))
+    ),
+    Row("index_put", [real(3, 4), truth(3, 4), real(12)], both=_masked_scatter),
+    Row("index_put", [real(3, 4), truth(4), real(3, 5)], both=_masked_scatter),
+    Row(
+        "index_put_zeros",
+        [real(3, 4), real(2, 1)],
+        both=lambda lib, x, v: x.index_put((lib.tensor([1, 1]),), v, accumulate=True),
+    ),
     *(
         Row("getitem", [Sample(shape)], both=_by_index("index_select", dim, index))
         for shape, dim, index in (
@@ -842,6 +1003,8 @@ ROWS: list[Row] = [
     *(Row(name, [sample]) for name in ("amax", "amin") for sample in (real(3, 4), real())),
     Row("amax", [data([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])], 1),
     Row("amin", [data([[1.0, 3.0, 1.0], [2.0, 2.0, 2.0]])]),
+    Row("amax", [data([1.0, np.nan, 3.0, np.nan])], both=lambda lib, x: lib.max(x)),
+    Row("amin", [data([1.0, np.nan, 3.0, np.nan])], both=lambda lib, x: lib.min(x)),
     *(
         Row(name, [sample], *static)
         for name in ("argmax", "argmin")
@@ -889,11 +1052,14 @@ ROWS: list[Row] = [
     ),
     Row("logcumsumexp", [data([[90.0, -90.0, 91.0], [-70.0, 0.0, -1.0]])], 1),
     Row("logcumsumexp", [data([1.0, -np.inf, 2.0])], 0),
+    Row("logcumsumexp", [data([-np.inf, -np.inf, 1.0, 0.0])], both=_after_nothing),
+    Row("logcumsumexp", [data([-1.0, 0.0])], 0),
     *(
         Row("prod", [sample], *static)
         for sample, static in (
             (real(3, 4), ()),
             (real(3, 4), (0,)),
+            (real(3, 4), (1,)),
             (real(2, 3, 2), (-2, True)),
             (real(), ()),
             (real(), (0,)),
@@ -904,7 +1070,9 @@ ROWS: list[Row] = [
     Row("prod", [data([[1.0, 0.0, 3.0], [4.0, 5.0, 6.0]])]),
     Row("prod", [data([[1.0, 0.0, 3.0], [0.0, 0.0, 6.0]])]),
     Row("prod", [data([[1.0, 0.0, 3.0], [4.0, 5.0, 6.0], [0.0, 0.0, 2.0]])], 1),
+    Row("prod", [data([[1.0, 0.0, 3.0], [4.0, 5.0, 6.0]])], -1),
     Row("prod", [data(0.0)]),
+    Row("prod", [data(0.0)], 0),
     *(
         Row(f"_{name}", [sample], both=partial(_spread, name, *static, **named))
         for name in ("var", "std")
@@ -918,6 +1086,15 @@ ROWS: list[Row] = [
             (real(3, 4), (0, False, True), {}),
             (real(1, 3), (1,), {"unbiased": False}),
             (data([[2.0, 2.0], [1.0, 3.0]]), (1,), {}),
+        )
+    ),
+    *(
+        Row(f"_{name}", [sample], both=partial(_spread_of_few, name, correction))
+        for name in ("var", "std")
+        for sample, correction in (
+            (real(3, 1), 1),
+            (data([[1.0, 3.0], [2.0, 2.0], [5.0, 2.0]]), 2),
+            (data([[1.0, 3.0], [2.0, 2.0], [5.0, 2.0]]), 3),
         )
     ),
     *(
@@ -944,7 +1121,7 @@ ROWS: list[Row] = [
     Row("_median_index", [real(3, 5)], both=lambda lib, x: lib.median(x, 1).indices),
     Row("_median_index", [data([5, 2, 9, 1])], both=lambda lib, x: lib.median(x, 0).indices),
     *(
-        Row("vector_norm", [sample], *static, torch=_torch_vector_norm)
+        Row("_vector_norm", [sample], *static, torch=_torch_vector_norm)
         for sample, static in (
             (real(3, 4), ()),
             *((real(3, 4), (p, 1)) for p in (2, 1, 3, 2.5, 1.5, 0.5, -1, np.inf, -np.inf)),
@@ -958,15 +1135,36 @@ ROWS: list[Row] = [
             (data([[0.0, 2.0], [-2.0, 2.0]]), (np.inf, 1)),
         )
     ),
-    Row("vector_norm", [data([[0.0, 2.0]])], both=lambda lib, x: lib.norm(x.detach(), 0, 1)),
     *(
-        Row("vector_norm", [real(3, 4)], both=partial(_matrix_norm, *static))
+        Row("_vector_norm", [data(values)], ord, 1, torch=_torch_vector_norm, once=ord == 2.5)
+        for values, orders in (
+            (
+                [[0.0, 0.0], [1.0, 0.0], [0.0, -2.0], [1.0, 2.0]],
+                (1, 2, 3, 2.5, 1.5, 0.5, -1, np.inf, -np.inf),
+            ),
+            ([[np.nan, 1.0], [np.nan, np.nan], [1.0, 2.0]], (np.inf, -np.inf)),
+        )
+        for ord in orders
+    ),
+    Row("_vector_norm", [real(3, 4)], 0, 1, torch=_torch_vector_norm),
+    Row("_vector_norm", [data([[0.0, 2.0]])], both=lambda lib, x: lib.norm(x, 0, 1)),
+    *(
+        Row("_vector_norm", [real(3, 4)], both=partial(_matrix_norm, *static))
         for static in ((), (1,), (-1,), (np.inf,), (-np.inf,), ("fro",), (3, 0), (1, (1, 0), True))
     ),
     *(
-        Row("vector_norm", [real(3, 4)], both=partial(_norm, *static))
+        Row("_vector_norm", [real(3, 4)], both=partial(_norm, *static))
         for static in ((), (1,), ("fro", 0), (3, (0, 1)), (2, 1, True), (np.inf,))
     ),
+    *(
+        Row("svd", [real(*shape)], both=partial(_matrix_norm, *static))
+        for shape in ((3, 3), (4, 2), (2, 5), (2, 3, 4))
+        for static in (("nuc", (-2, -1)), (2, (-1, -2)), (-2, (-2, -1), True))
+    ),
+    Row("svd", [real(3, 4)], both=partial(_norm, "nuc")),
+    Row("svd", [real(3, 2, 4)], both=partial(_norm, "nuc", (0, 2), True)),
+    Row("svd", [real(0, 3)], both=partial(_matrix_norm, "nuc")),
+    *(Row("svd", [real(*shape)], both=_through_svd) for shape in ((3, 3), (4, 2), (2, 4))),
     Row("amin", [real(3, 4)], both=lambda lib, x: lib.aminmax(x)[0]),
     Row("amax", [data([[1.0, 3.0, 3.0]])], both=lambda lib, x: x.aminmax(dim=1, keepdim=True)[1]),
     Row("sum", [data([[0.0, 3.0], [1.0, 0.0]])], both=lambda lib, x: lib.count_nonzero(x)),
@@ -1045,12 +1243,19 @@ ROWS: list[Row] = [
             ("addmv", (), (2, 3), (3,)),
             ("baddbmm", (2, 3, 2), (2, 3, 4), (2, 4, 2)),
             ("baddbmm", (3, 1), (2, 3, 4), (2, 4, 2)),
+            ("addbmm", (3, 2), (2, 3, 4), (2, 4, 2)),
+            ("addbmm", (1,), (2, 3, 4), (2, 4, 2)),
         )
         for factors in ({}, {"beta": 2, "alpha": 3}, {"beta": 0}, {"alpha": 0})
     ),
     *(  # in the row of `matmul`, as torch multiplies copies here too
         Row("matmul", [Sample(a), Sample(b)], both=_named("kron"))
         for a, b in (((2, 3), (3, 2)), ((2,), (1, 3)), ((), (2, 2)), ((2, 0), (3, 1)))
+    ),
+    *(
+        Row("mul", [Sample(c), Sample(a), Sample(b)], both=_named("addr", **factors))
+        for c, a, b in (((3, 2), (3,), (2,)), ((), (3,), (1,)))
+        for factors in ({}, {"beta": 2, "alpha": 3}, {"beta": 0})
     ),
     Row("sum", [real(3, 4)], both=_named("trace")),
     Row("sum", [real(3, 2)], both=_named("trace")),
@@ -1168,12 +1373,12 @@ ROWS: list[Row] = [
         both=_attention(enable_gqa=True),
     ),
     *(
-        Row("vector_norm", [real(3, 4)], both=_functional("normalize", *arguments))
+        Row("_vector_norm", [real(3, 4)], both=_functional("normalize", *arguments))
         for arguments in ((), (1.0,), (3.0, 0), (2.0, (0, 1)), (float("inf"), -1))
     ),
-    Row("vector_norm", [data(np.zeros((2, 3)))], both=_functional("normalize")),
+    Row("_vector_norm", [data(np.zeros((2, 3)))], both=_functional("normalize")),
     *(
-        Row("vector_norm", [Sample(a), Sample(b)], both=_functional("cosine_similarity", dim=dim))
+        Row("_vector_norm", [Sample(a), Sample(b)], both=_functional("cosine_similarity", dim=dim))
         for a, b, dim in (((2, 3), (2, 3), 1), ((2, 3), (3,), -1), ((2, 1, 3), (4, 1), 0))
     ),
 ]

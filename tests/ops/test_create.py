@@ -166,6 +166,32 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda lib: lib.bernoulli(lib.tensor([1, 2, 3]), 0.4),
     lambda lib: lib.ones(4, 3).bernoulli(p=0.3, generator=lib.Generator().manual_seed(7)),
     lambda lib: lib.full((9,), 0.4).bernoulli(),
+    lambda lib: lib.zeros(5).random_(),
+    lambda lib: lib.zeros(5, dtype=lib.float64).random_(),
+    lambda lib: lib.zeros(5, dtype=lib.float16).random_(generator=lib.Generator().manual_seed(7)),
+    lambda lib: lib.zeros(5, dtype=lib.int64).random_(),
+    lambda lib: lib.zeros(5, dtype=lib.int32).random_(),
+    lambda lib: lib.zeros(5, dtype=lib.bool).random_(),
+    lambda lib: lib.zeros(5, dtype=lib.int64).random_(-(2**63), None),
+    lambda lib: lib.zeros(5, dtype=lib.int8).random_(5, None),
+    lambda lib: lib.zeros(5).random_(to=4),
+    lambda lib: lib.zeros(5).uniform_(to=4),
+    # from anything
+    lambda lib: lib.asarray([1, 2]),
+    lambda lib: lib.asarray(1.5, dtype=lib.float64),
+    lambda lib: lib.asarray(np.arange(3.0), dtype=lib.float32),
+    lambda lib: lib.asarray([1.0], requires_grad=True),
+    lambda lib: lib.asarray(lib.ones(2), copy=True, requires_grad=True),
+    lambda lib: lib.LongTensor([1.5, -1.5]),
+    lambda lib: lib.Tensor(np.ones(2)),
+    lambda lib: lib.linspace(0, 10, 4, dtype=lib.float16),
+    lambda lib: lib.linspace(-3.3, 7.1, 29, dtype=lib.float16),
+    lambda lib: lib.logspace(0, 10, 5, dtype=lib.int64),
+    lambda lib: lib.logspace(0, 10, 4, dtype=lib.int32),
+    lambda lib: lib.logspace(0, 3, 4, -2),
+    lambda lib: lib.logspace(0, 2, 3, base=2, requires_grad=True),
+    lambda lib: lib.logspace(0, 2, 1),
+    lambda lib: lib.logspace(lib.tensor(0), lib.tensor(2.0), steps=0),
     # types
     lambda lib: lib.tensor([1.7, -1.7]).long(),
     lambda lib: lib.tensor([1.7, -1.7]).int(),
@@ -200,6 +226,22 @@ def test_a_tensor_is_made_as_in_torch(call: Callable[[Any], Any]) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.filterwarnings("ignore")  # torch warns of the bounds, and of its new default
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib: lib.zeros(5).random_(2**40),
+        lambda lib: lib.zeros(5).random_(-(2**40) - 1, 2**40),
+        lambda lib: lib.zeros(5).random_(2**24 + 1, 2**24 + 7),
+        lambda lib: lib.asarray(lib.ones(2, requires_grad=True) * 2),
+        lambda lib: lib.asarray(lib.ones(2, requires_grad=True) * 2, copy=True),
+        lambda lib: lib.asarray(lib.ones(2, requires_grad=True) * 2, requires_grad=False),
+    ],
+)
+def test_where_torch_warns_the_result_is_the_same(call: Callable[[Any], Any]) -> None:
+    test_a_tensor_is_made_as_in_torch(call)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -223,6 +265,8 @@ def test_a_tensor_is_made_as_in_torch(call: Callable[[Any], Any]) -> None:
         lambda lib: lib.linspace(-2, 3, 7, dtype=lib.float64),
         lambda lib: lib.linspace(1, 1, 1),
         lambda lib: lib.linspace(0, 1, 0),
+        lambda lib: lib.logspace(-2, 3, 30),
+        lambda lib: lib.logspace(-2, 3, 30, 2.5, dtype=lib.float64),
     ],
 )
 def test_normal_numbers_and_even_distances_are_those_of_torch_to_rounding(
@@ -331,7 +375,51 @@ REFUSED: list[tuple[Any, Callable[[Any], Any]]] = [
     (TypeError, lambda lib: iter(lib.tensor(1.0))),
     (IndexError, lambda lib: lib.ones(2).size(1)),
     (TypeError, lambda lib: [1, 2][lib.tensor(0.5)]),
+    (TypeError, lambda lib: [1, 2][lib.tensor([0, 1])]),
+    (TypeError, lambda lib: lib.ones(2).size(0.5)),
+    (TypeError, lambda lib: lib.zeros(size=2)),
+    (TypeError, lambda lib: lib.zeros(lib.tensor([2, 3]))),
+    (TypeError, lambda lib: lib.tensor(None, dtype=lib.float32)),
+    (TypeError, lambda lib: lib.tensor([1, None], dtype=lib.int64)),
+    (TypeError, lambda lib: lib.tensor([lib.tensor([1, 2])])),
+    (ValueError, lambda lib: lib.tensor([lib.tensor([1, 2])], dtype=lib.float32)),
+    (ValueError, lambda lib: lib.tensor([2**63], dtype=lib.int8)),
+    (RuntimeError, lambda lib: lib.tensor([np.uint16(1), 2])),
+    (TypeError, lambda lib: lib.Tensor([None])),
+    (TypeError, lambda lib: lib.Tensor(np.array(["a"]))),
+    (TypeError, lambda lib: lib.Tensor(b"ab")),
+    (ValueError, lambda lib: lib.Tensor([lib.ones(2)])),
+    (TypeError, lambda lib: lib.Tensor([1, [2]])),
+    (RuntimeError, lambda lib: lib.Tensor(2**62)),
+    (RuntimeError, lambda lib: lib.LongTensor([float("nan")])),
+    (ValueError, lambda lib: lib.asarray([1], copy=False)),
+    (ValueError, lambda lib: lib.asarray(lib.ones(2), dtype=lib.float64, copy=False)),
+    (ValueError, lambda lib: lib.asarray(np.ones(2), dtype=lib.float32, copy=False)),
+    (RuntimeError, lambda lib: lib.asarray([1], requires_grad=True)),
+    (RuntimeError, lambda lib: lib.linspace(lib.ones(1), 2, 3)),
+    (RuntimeError, lambda lib: lib.logspace(lib.ones(1), 2, 3)),
+    (RuntimeError, lambda lib: lib.logspace(0, 1, -1)),
+    (TypeError, lambda lib: lib.logspace(0, 1, 2.5)),
+    (TypeError, lambda lib: lib.logspace(0, 1, 3, base="a")),
+    (NotImplementedError, lambda lib: lib.logspace(0, 5, 6, dtype=lib.bool)),
+    (NotImplementedError, lambda lib: lib.randperm(5, dtype=lib.bool)),
+    (TypeError, lambda lib: lib.randint(low=0, size=(3,))),
+    (RuntimeError, lambda lib: lib.zeros(3, dtype=lib.int64).normal_(1, -2)),
+    (RuntimeError, lambda lib: lib.zeros(4).bernoulli_(lib.ones(3))),
+    (TypeError, lambda lib: lib.zeros(4).random_(2.5)),
+    (TypeError, lambda lib: lib.zeros(4).random_(1, 2, 3)),
+    (RuntimeError, lambda lib: lib.zeros(4).random_(5, 2)),
+    (RuntimeError, lambda lib: lib.zeros(4, dtype=lib.float16).random_(0, 70000)),
+    (RuntimeError, lambda lib: lib.promote_types(lib.uint16, lib.int8)),
+    (TypeError, lambda lib: lib.Size([2.5])),
+    (TypeError, lambda lib: lib.ones(2).to(lib.float64, copy=1)),
+    (RuntimeError, lambda lib: setattr((lib.ones(2, requires_grad=True) * 2), "requires_grad", 1)),
+    (RuntimeError, lambda lib: own_gradient(lib.ones(2))),
 ]
+
+
+def own_gradient(x: Any) -> None:
+    x.grad = x
 
 
 @pytest.mark.parametrize(("kind", "call"), REFUSED)
@@ -339,6 +427,53 @@ def test_what_torch_refuses_is_refused(kind: Any, call: Callable[[Any], Any]) ->
     for lib in (torch, tt):
         with pytest.raises(kind):
             call(lib)
+
+
+@pytest.mark.parametrize("lib", [tt, torch])
+def test_asarray_shares_memory_where_it_can(lib: Any) -> None:
+    array = np.arange(3.0)
+    shared, copied = lib.asarray(array), lib.asarray(array, copy=True)
+    t = lib.ones(2)
+    array[0] = 7
+    lib.asarray(t)[0] = 5
+    assert (shared[0].item(), copied[0].item(), t[0].item()) == (7, 0, 5)
+    lib.asarray(t, requires_grad=True)
+    assert t.requires_grad
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.ones((2, 3)).T, np.ones((2, 3, 4))[:, ::2].transpose(2, 0, 1), np.ones(4), np.ones(())],
+)
+def test_copies_keep_the_order_of_memory_as_in_torch(array: Any) -> None:
+    ours, theirs = tt.tensor(array), torch.tensor(array)
+    assert ours.stride() == theirs.stride()
+    assert copy.deepcopy(ours).stride() == copy.deepcopy(theirs).stride()
+
+
+@pytest.mark.parametrize("array", [np.ones(()), np.ones((2, 3)).T, np.ones((0, 2))])
+def test_pickling_keeps_shape_and_order(array: Any) -> None:
+    t = tt.tensor(array)
+    twin = pickle.loads(pickle.dumps(t))
+    assert (twin.shape, twin.stride()) == (t.shape, t.stride())
+
+
+def test_an_expanded_tensor_is_copied_in_full() -> None:
+    twin = copy.deepcopy(tt.ones(3, 1).expand(3, 2))
+    twin[0, 0] = 5
+    assert twin.tolist() == [[5, 1], [1, 1], [1, 1]]
+
+
+def test_a_number_in_a_text_is_written_as_a_number() -> None:
+    for lib in (tt, torch):
+        assert f"{lib.tensor(1.5, requires_grad=True)}" == "1.5"
+        assert f"{lib.tensor(3)}, {lib.tensor(0.25):.3f}" == "3, 0.250"
+
+
+def test_an_empty_tensor_knows_where_it_would_begin() -> None:
+    for lib in (tt, torch):
+        assert lib.ones(0).storage_offset() == 0
+        assert lib.ones(4)[3:].storage_offset() == 3
 
 
 def test_tensor_copies_and_from_numpy_shares() -> None:
@@ -403,6 +538,16 @@ def test_a_shape_is_a_tuple_that_counts_its_elements() -> None:
         assert x.is_contiguous()
         assert not x.transpose(0, 1).is_contiguous()
         assert x.is_floating_point()
+
+
+@pytest.mark.parametrize("lib", [tt, torch])
+def test_what_is_made_of_a_shape_is_a_shape(lib: Any) -> None:
+    shape = lib.Size([2, lib.tensor(3)])
+    longer = (4,)
+    made = [shape + longer, longer + shape, shape * 2, 2 * shape, shape[:1], copy.copy(shape)]
+    made.append(pickle.loads(pickle.dumps(shape)))
+    assert [type(each) for each in made] == [lib.Size] * 7
+    assert list(map(tuple, made[:3])) == [(2, 3, 4), (4, 2, 3), (2, 3, 2, 3)]
 
 
 def test_a_tensor_tells_where_it_lies_in_memory() -> None:

@@ -112,9 +112,27 @@ EDGES: list[tuple[str, Callable[..., Any], list[list[float]]]] = [
     ("rsqrt", lambda lib, x: lib.rsqrt(x), [[0.0, 4.0]]),
     ("reciprocal", lambda lib, x: lib.reciprocal(x), [[0.0, INF, -2.0]]),
     ("addcdiv", lambda lib, a, b, c: lib.addcdiv(a, b, c), [[1.0], [1.0], [0.0]]),
+    ("relu", lambda lib, x: lib.relu(x), [[0.0, -1.0, 1.0, NAN]]),
+    ("elu", lambda lib, x: lib.nn.functional.elu(x, 0.5), [[0.0, -1.0, 1.0, NAN]]),
+    ("selu nan", lambda lib, x: lib.selu(x), [[1.0, NAN]]),
+    ("hardtanh", lambda lib, x: lib.nn.functional.hardtanh(x), [[-1.0, 0.0, 1.0, NAN]]),
+    ("maximum", lambda lib, a, b: lib.maximum(a, b), [[1.0, 1.0, NAN, 2.0], [1.0, NAN, 1.0, 1.0]]),
+    ("minimum", lambda lib, a, b: lib.minimum(a, b), [[1.0, 1.0, NAN, 2.0], [1.0, NAN, 1.0, 1.0]]),
+    ("lerp back", lambda lib, a, b, w: lib.lerp(a, b, w), [[0.1] * 2, [0.3] * 2, [-0.4, -0.7]]),
+    ("lerp inf", lambda lib, a, b: lib.lerp(a, b, -1.0), [[-1.0], [-INF]]),
+    ("softmax", lambda lib, x: lib.softmax(x, 0), [[INF, 1.0, -INF]]),
+    ("log_softmax", lambda lib, x: lib.log_softmax(x, 0), [[INF, 1.0, -INF]]),
+    ("max", lambda lib, x: lib.max(x), [[1.0, NAN, NAN]]),
     ("clamp_min", lambda lib, x: lib.clamp_min(x, 0.5), [[0.5, 0.4, 0.6]]),
     ("clamp_max", lambda lib, x: x.clamp_max(0.5), [[0.5, 0.4, 0.6]]),
 ]
+
+
+def test_results_have_the_order_of_memory_of_their_input() -> None:
+    for lib in (torch, tt):
+        x = lib.ones(2, 3).t()
+        for y in (lib.erf(x), lib.nn.functional.gelu(x), lib.round(x), lib.clamp(x, 0.5)):
+            assert tuple(y.stride()) == (1, 3)
 
 
 @pytest.mark.parametrize(("call", "values"), [row[1:] for row in EDGES], ids=[r[0] for r in EDGES])
@@ -337,6 +355,38 @@ def test_a_second_name_is_a_function_a_method_and_an_in_place_method(name: str) 
 
 
 CALLS: list[Callable[[Any], Any]] = [
+    lambda lib: lib.add(lib.tensor([1, 2]), lib.tensor([0.1, 0.2]), alpha=2.5),
+    lambda lib: lib.add(lib.ones(2).double(), lib.tensor([0.1, 0.7]), alpha=0.1),
+    lambda lib: lib.tensor([True, False]).add(lib.tensor([True, True]), alpha=2),
+    lambda lib: lib.tensor([1.0]).half().sub(lib.tensor([3]), alpha=0.5),
+    lambda lib: lib.add(lib.tensor([1, 2]), 3, alpha=2),
+    lambda lib: lib.tensor([1, 2]).sub(lib.tensor([3, 4]), alpha=lib.tensor(2)),
+    lambda lib: lib.tensor([True, False]) ** True,
+    lambda lib: lib.tensor([True, False]) ** False,
+    lambda lib: lib.tensor([1, 100], dtype=lib.int8).clamp(lib.tensor([300, 2])),
+    lambda lib: lib.tensor([1, 200], dtype=lib.uint8).clamp(lib.tensor([2, 300]), None),
+    lambda lib: lib.tensor([1, 200], dtype=lib.uint8).clamp(-3),
+    lambda lib: lib.tensor([True, False]).clamp(lib.tensor([False, True])),
+    lambda lib: lib.tensor([True, False]).clamp(0, 2),
+    lambda lib: lib.tensor([1.0, 3.0]).clamp(2, lib.tensor(2.5)),
+    lambda lib: lib.tensor([7], dtype=lib.uint8).div(-3, rounding_mode="floor"),
+    lambda lib: lib.addcmul(*[lib.tensor([2], dtype=lib.uint8)] * 3, value=-3),
+    lambda lib: lib.tensor([], dtype=lib.int64) // lib.tensor([0]),
+    lambda lib: lib.where(lib.tensor([[True, False], [False, True]]))[1],
+    lambda lib: lib.where(lib.tensor([True, False]), input=lib.ones(2), other=2.0),
+    lambda lib: lib.where(lib.tensor([True]), lib.tensor([1], dtype=lib.uint8), -3),
+    lambda lib: lib.softmax(lib.tensor([1, 2]), 0, lib.float64),
+    lambda lib: lib.tensor([1.0, 2.0]).log_softmax(dim=0, dtype=lib.float64),
+    lambda lib: lib.tensor([[1.0, 3.0]]).max(axis=1, keepdims=True)[0],
+    lambda lib: lib.tensor([[True, False]]).max(1).values,
+    lambda lib: lib.tensor([[True, False]]).min(dim=1, keepdim=True).indices,
+    lambda lib: lib.count_nonzero(lib.tensor([[0, 3]]), axis=1),
+    lambda lib: lib.max(lib.tensor([1.0, 3.0]), other=lib.tensor(2.0)),
+    lambda lib: lib.linalg.norm(lib.ones(0, 3), 2),
+    lambda lib: lib.nn.functional.softplus(lib.tensor([6.0]).double(), 2),
+    lambda lib: lib.fix_(lib.tensor([1.5])),
+    lambda lib: lib.arctan_(lib.tensor([1.5])),
+    lambda lib: lib.selu_(lib.tensor([1.5, -1.0])),
     lambda lib: 7 // lib.tensor([2, 3]),
     lambda lib: 7.5 % lib.tensor([2.0, -2.0]),
     lambda lib: 5 ^ lib.tensor([1, 2]),
@@ -416,6 +466,41 @@ REFUSED: list[tuple[str, Any, Callable[[Any], Any]]] = [
     ("addcdiv", RuntimeError, lambda lib: lib.addcdiv(lib.ones(1), *[lib.tensor([1])] * 2)),
     ("bitwise_xor", NotImplementedError, lambda lib: lib.ones(2) ^ lib.ones(2)),
     ("bitwise_and", NotImplementedError, lambda lib: lib.ones(2) & lib.ones(2)),
+    *(
+        (name, TypeError, lambda lib, name=name: getattr(lib, name)(lib.ones(2), 2.0))
+        for name in ("maximum", "minimum", "fmax", "fmin", "atan2", "logical_and", "logical_xor")
+    ),
+    ("maximum", TypeError, lambda lib: lib.maximum(2, lib.ones(2))),
+    ("eq", TypeError, lambda lib: lib.eq(2.0, lib.ones(2))),
+    ("lerp", TypeError, lambda lib: lib.lerp(lib.ones(2), 2.0, 0.5)),
+    ("addcmul", TypeError, lambda lib: lib.addcmul(lib.ones(2), 2.0, lib.ones(2))),
+    ("addcmul", TypeError, lambda lib: lib.addcmul(lib.ones(2), lib.ones(2), lib.ones(2), 2)),
+    ("addcmul", RuntimeError, lambda lib: lib.addcmul(*[_bytes(lib)] * 3, value=300)),
+    ("addcdiv", TypeError, lambda lib: lib.addcdiv(lib.ones(2), 2.0, lib.ones(2))),
+    ("sub", RuntimeError, lambda lib: _truth(lib) - 1),
+    ("sub", RuntimeError, lambda lib: 1.5 - _truth(lib)),
+    ("sub", RuntimeError, lambda lib: lib.ones(2) - _truth(lib)),
+    ("sub", RuntimeError, lambda lib: lib.ones(2) - True),
+    ("sub", RuntimeError, lambda lib: lib.ones(2).sub_(_truth(lib))),
+    ("sub", RuntimeError, lambda lib: lib.sub(lib.ones(2), _truth(lib), alpha=2)),
+    ("add", RuntimeError, lambda lib: lib.add(lib.tensor([1]), lib.tensor([1]), alpha=2.5)),
+    ("add", RuntimeError, lambda lib: lib.add(lib.ones(1), lib.ones(1), alpha=True)),
+    ("add", TypeError, lambda lib: lib.add(lib.ones(1), lib.ones(1), alpha="2")),
+    ("add", OverflowError, lambda lib: lib.ones(1) + 10**30),
+    ("pow", NotImplementedError, lambda lib: _truth(lib) ** _truth(lib)),
+    ("clamp", TypeError, lambda lib: lib.ones(2).clamp(lib.ones(2), 2.0)),
+    ("clamp_min", RuntimeError, lambda lib: _bytes(lib).clamp(300)),
+    ("clamp_min", NotImplementedError, lambda lib: _truth(lib).clamp(True)),
+    ("clamp", NotImplementedError, lambda lib: _truth(lib).clamp(_truth(lib), _truth(lib))),
+    ("where", RuntimeError, lambda lib: lib.where(_truth(lib), _bytes(lib), 300)),
+    ("bitwise_not", NotImplementedError, lambda lib: lib.bitwise_not(lib.ones(2))),
+    ("round", TypeError, lambda lib: lib.ones(2).round(1)),
+    ("round", NotImplementedError, lambda lib: lib.tensor([1]).round(decimals=0)),
+    ("logit", TypeError, lambda lib: lib.logit(lib.ones(2), lib.ones(2))),
+    ("nan_to_num", TypeError, lambda lib: lib.nan_to_num(lib.ones(2), lib.ones(2))),
+    ("hardtanh", RuntimeError, lambda lib: lib.nn.functional.hardtanh(_bytes(lib))),
+    ("positive", TypeError, lambda lib: lib.positive(1.0)),
+    ("gelu", RuntimeError, lambda lib: lib.nn.functional.gelu(lib.tensor([1]), approximate="x")),
     ("", TypeError, lambda lib: lib.erf(2.0)),
     ("", TypeError, lambda lib: lib.floor_divide(lib.ones(2), None)),
     ("", TypeError, lambda lib: lib.ones(2) % "a"),
@@ -423,6 +508,10 @@ REFUSED: list[tuple[str, Any, Callable[[Any], Any]]] = [
     ("", RuntimeError, lambda lib: lib.tensor([1, 2]).addcmul_(lib.ones(2), lib.ones(2))),
     ("", RuntimeError, lambda lib: lib.ones(2, requires_grad=True).erf_()),
 ]
+
+
+def _bytes(lib: Any) -> Any:
+    return lib.tensor([1, 2], dtype=lib.uint8)
 
 
 def _truth(lib: Any) -> Any:

@@ -89,7 +89,8 @@ def summed_to(g: Any, shape: tuple[int, ...], node: Node) -> Any:
         )
     stretched = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
     axes = (*range(extra), *stretched)
-    return (g.sum(axes) if axes else g).reshape(shape)
+    total = (g.sum(axes) if axes else g).reshape(shape)
+    return total if isinstance(total, Tensor) else np.asarray(total)  # NumPy gives a 0-d scalar
 
 
 def accumulate(tensor: Tensor, value: Any) -> None:

@@ -1,12 +1,13 @@
-"""Where a NaN was born: `detect_anomaly` checks every gradient and remembers every forward line."""
+"""Where NaN or inf was born: `detect_anomaly` checks gradients and remembers forward lines."""
 
 from __future__ import annotations
 
 import linecache
 import os
 import sys
+import warnings
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class set_detect_anomaly:
     """Look for NaN in every backward pass of this thread, or no more; a switch or a `with` block.
 
     check_nan : False keeps the lines of the forward pass without checking gradients
+    What it finds is reported as `detect_anomaly` says.
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
@@ -69,8 +71,9 @@ class detect_anomaly:
     """A block in which a NaN that a backward pass gives birth to is an error that says where.
 
     The error names the operation, the module and the time step, and the line of the forward pass,
-    which must lie in the block too. Infinite gradients are let through, as in torch. Every
-    operation costs several times as much here; outside nothing.
+    which must lie in the block too. An infinite gradient, from which the next zero makes a NaN, is
+    no error, as in torch, but the first of each pass is told of by a UserWarning with the same
+    words. Every operation costs several times as much here; outside nothing.
     """
 
     def __init__(self, check_nan: bool = True) -> None:
@@ -89,31 +92,42 @@ def is_anomaly_enabled() -> bool:
     return threads.mode.next_number is traced_number
 
 
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether backward passes of this thread look for NaN."""
+    return threads.mode.check_nan
+
+
 class AnomalyWalk(Walk):
-    """A walk that stops at the first gradient with a NaN in it."""
+    """A walk that stops at the first gradient with a NaN, and warns of the first with an inf."""
+
+    told = False  # of an infinite gradient
 
     def arrive(self, edge: Any, g: Any, source: Node | None) -> None:
-        if _has_nan(g):
+        found = _not_finite(_array_of(g))
+        if found == "nan":
             if source is None:
                 raise RuntimeError(
                     "detect_anomaly: the gradient given to backward holds nan values"
                 )
-            _born(source, next(i for i, other in enumerate(source.edges) if other is edge))
+            raise RuntimeError(_report(source, edge, "nan"))
+        if found and not self.told:
+            self.told = True
+            if source is not None:
+                warnings.warn(_report(source, edge, "inf"), UserWarning, stacklevel=2)
         super().arrive(edge, g, source)
 
 
-def _has_nan(g: Any) -> bool:
+def _array_of(g: Any) -> Array:
     array: Array = g._array if isinstance(g, Tensor) else g
-    if isinstance(g, IndexedGradient):
-        array = g.part
-    return bool(np.isnan(array).any())
+    return g.part if isinstance(g, IndexedGradient) else array
 
 
-def _born(node: Node, position: int) -> NoReturn:
-    """Say which operation gave a NaN for one of its inputs, and where it was called."""
+def _report(node: Node, edge: Any, what: str) -> str:
+    """Which operation gave NaN or inf for one of its inputs, and where it was called."""
+    position = next(i for i, other in enumerate(node.edges) if other is edge)
     where = f" in {node.scope}" if node.scope is not None else ""
     message = (
-        f"detect_anomaly: the backward of {node.op.name} ({node.name()}){where} returned nan "
+        f"detect_anomaly: the backward of {node.op.name} ({node.name()}){where} returned {what} "
         f"values in its {position}th output, the gradient of input {position}"
     )
     kept = _not_finite(node.saved)
@@ -123,13 +137,13 @@ def _born(node: Node, position: int) -> NoReturn:
         message += ". Run it under tinytensor.unrolled() to see in which gate and time step"
     lines = getattr(node.number, "lines", None)
     if not lines:
-        raise RuntimeError(f"{message}. Run its forward pass under detect_anomaly to see the line")
+        return f"{message}. Run its forward pass under detect_anomaly to see the line"
     text = "".join(
         f'\n  File "{file}", line {line}, in {function}\n    '
         f"{linecache.getline(file, line).strip()}"
         for file, line, function in lines
     )
-    raise RuntimeError(f"{message}. The forward pass called it here (innermost last):{text}")
+    return f"{message}. The forward pass called it here (innermost last):{text}"
 
 
 def _not_finite(saved: Any) -> str:

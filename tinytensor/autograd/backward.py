@@ -31,8 +31,8 @@ def backward(
     Raises RuntimeError for a tensor outside the graph, a non-scalar without its gradient, a graph
     used twice, a kept value that was changed.
     """
-    roots = _sequence(tensors)
-    targets = None if inputs is None else _sequence(inputs)
+    roots = _outputs("backward", tensors)
+    targets = None if inputs is None else _inputs("backward", inputs)
     if targets is not None and not targets:
         raise RuntimeError("backward: expected inputs to name at least one tensor, got none")
     walk = _differentiate(roots, grad_tensors, retain_graph, create_graph, targets, "backward")
@@ -52,7 +52,7 @@ def backward(
 
 def _accumulate_all(results: list[tuple[Tensor, Any]]) -> None:
     for tensor, value in results:
-        if value is not None:
+        if value is not None and tensor._requires_grad:  # it may have left the graph: detach_
             accumulate(tensor, value)
 
 
@@ -62,21 +62,29 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`, leaving every `.grad` alone.
 
+    only_inputs : accepted for torch's sake, which has long ignored it
+    is_grads_batched : not supported, NotImplementedError; `functional.jacobian` gives many rows
     Returns one Tensor for each input. An input that the outputs do not depend on raises
     RuntimeError unless `allow_unused` (then None) or `materialize_grads` (then zeros).
     """
-    targets = _sequence(inputs)
+    if is_grads_batched:
+        raise NotImplementedError("grad: is_grads_batched is not supported; call it for each row")
+    targets = _inputs("grad", inputs)
+    if not targets:
+        raise RuntimeError("grad: expected inputs to name at least one tensor, got none")
     if allow_unused is None:
         allow_unused = materialize_grads
     if materialize_grads and not allow_unused:
         raise ValueError("grad: expected allow_unused to be True or unset with materialize_grads")
     walk = _differentiate(
-        _sequence(outputs), grad_outputs, retain_graph, create_graph, targets, "grad"
+        _outputs("grad", outputs), grad_outputs, retain_graph, create_graph, targets, "grad"
     )
     results: list[Any] = []
     for position, target in enumerate(targets):
@@ -89,14 +97,36 @@ def grad(
         if value is None:
             results.append(make(np.zeros_like(target._array)) if materialize_grads else None)
         elif isinstance(value, Tensor):
-            results.append(value)
+            results.append(_writable(value))
         else:
             results.append(make(np.array(value)))
     return tuple(results)
 
 
-def _sequence(tensors: Any) -> list[Tensor]:
-    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+def _outputs(name: str, tensors: Any) -> list[Tensor]:
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for value in found:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name}: expected Tensors to differentiate, got {type(value).__name__}"
+            )
+    return found
+
+
+def _inputs(name: str, tensors: Any) -> list[Tensor]:
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for value in found:
+        if not isinstance(value, Tensor):
+            raise RuntimeError(f"{name}: expected inputs to be Tensors, got {type(value).__name__}")
+    return found
+
+
+def _writable(value: Tensor) -> Tensor:
+    """A recorded gradient; one of several parts of another (of what `cat` got) as a copy."""
+    if value._view is None or value._view.origin != "many":
+        return value
+    with enable_grad():
+        return value.clone()
 
 
 def _gradient_at(walk: Walk, edge: Any) -> Any:
@@ -245,6 +275,15 @@ def _tensor_backward(
     backward(self, gradient, retain_graph, create_graph, inputs)
 
 
+def _retains_grad(self: Tensor) -> bool:
+    """Whether this non-leaf tensor keeps its gradient in its `.grad`, by `retain_grad`."""
+    edge = edge_of(self)
+    node = node_of(edge)
+    if node is None or node.watchers is None:
+        return False
+    return any(reference() is self for _, reference in node.watchers.retained)
+
+
 def _retain_grad(self: Tensor) -> None:
     """Keep the gradient of this non-leaf tensor in its `.grad` as well."""
     edge = edge_of(self)
@@ -314,6 +353,7 @@ def _check_callable(name: str, hook: Any) -> None:
 bind(
     backward=_tensor_backward,
     retain_grad=_retain_grad,
+    retains_grad=property(_retains_grad),
     register_hook=_register_hook,
     register_post_accumulate_grad_hook=_register_post_accumulate_grad_hook,
 )

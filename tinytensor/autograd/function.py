@@ -49,6 +49,9 @@ class FunctionCtx:
                 )
         self._to_save = tensors
 
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for `jvp`: accepted for torch's sake, as there is no forward mode."""
+
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What was saved, inputs and outputs in their places in the graph."""
@@ -138,6 +141,8 @@ class Function:
         """Compute the gradient of each argument from that of each output."""
         raise NotImplementedError("Function: a subclass must implement the static method backward")
 
+    vjp = backward  # another name for it: a subclass writes one of the two
+
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         name = type(self).__name__
         raise RuntimeError(f"{name}: expected static methods, got a call; use {name}.apply(...)")
@@ -181,7 +186,10 @@ class _Operation:
 
     def __init__(self, function: type[Function]) -> None:
         self.name = function.__name__
-        self.function = function
+        renamed = function.vjp is not Function.vjp
+        if renamed and function.backward is not Function.backward:
+            raise RuntimeError(f"{self.name}: expected 'backward' or 'vjp', got both")
+        self.backward = function.vjp if renamed else function.backward
 
     def differentiate(
         self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], create_graph: bool
@@ -194,7 +202,7 @@ class _Operation:
         outer = ctx._node
         ctx._node = node
         try:
-            answer = self.function.backward(ctx, *gradients)
+            answer = self.backward(ctx, *gradients)
         finally:
             ctx._node = outer
         parts = answer if isinstance(answer, tuple) else (answer,)
@@ -312,7 +320,7 @@ def _view_from(y: Tensor, args: tuple[Any, ...], mode: Mode) -> View | None:
         view = view_of(y, lambda base: base, "function", mode)
     if view is None:
         return None
-    return View(view.base, view.path, y._storage[1], "function")
+    return View(view.base, view.path, y._storage[0], "function")
 
 
 def _among(value: Any, args: Sequence[Any]) -> bool:

@@ -78,12 +78,8 @@ def jacobian(
     A function of one Tensor gives a Tensor; of a tuple, or with a tuple of outputs, a tuple; of and
     with tuples, a tuple for each output of a Tensor for each input.
     """
-    with enable_grad():
-        xs = _prepared("jacobian", inputs, create_graph)
-        answer, ys = _run("jacobian", func, xs, strict)
-        rows = tuple(_rows(y, xs, create_graph, strict) for y in ys)
-    handed = tuple(_handed(inputs, row, create_graph) for row in rows)
-    return handed if isinstance(answer, tuple) else handed[0]
+    _check_strategy("jacobian", strategy, vectorize, strict)
+    return _jacobian("jacobian", func, inputs, create_graph, strict)
 
 
 def hessian(
@@ -98,6 +94,7 @@ def hessian(
 
     A function of one Tensor gives a Tensor (*shape, *shape), of a tuple a tuple of tuples.
     """
+    _check_strategy("hessian", outer_jacobian_strategy, vectorize, strict)
     several = isinstance(inputs, tuple)
 
     def gradient(*xs: Tensor) -> Any:
@@ -105,7 +102,7 @@ def hessian(
         found = _products("hessian", ys, xs, _ones(ys), True, strict)
         return found if several else found[0]
 
-    return jacobian(gradient, inputs, create_graph, strict)
+    return _jacobian("hessian", gradient, inputs, create_graph, strict)
 
 
 def vhp(
@@ -147,6 +144,18 @@ def hvp(
 
 
 # -- the parts
+
+
+def _check_strategy(name: str, strategy: str, vectorize: bool, strict: bool) -> None:
+    """Raise for what torch refuses: another strategy, or options that exclude each other."""
+    if strategy not in ("forward-mode", "reverse-mode"):
+        raise ValueError(
+            f"{name}: expected the strategy 'forward-mode' or 'reverse-mode', got {strategy!r}"
+        )
+    if strategy == "forward-mode" and not vectorize:
+        raise NotImplementedError(f"{name}: expected vectorize=True with 'forward-mode', got False")
+    if vectorize and strict:
+        raise RuntimeError(f"{name}: expected strict or vectorize, got both")
 
 
 def _tuple(name: str, value: Any, what: str) -> Tensors:
@@ -268,13 +277,24 @@ def _forward_products(
     return _filled(name, found, us, create_graph, strict)
 
 
-def _rows(y: Tensor, xs: Tensors, create_graph: bool, strict: bool) -> Tensors:
+def _jacobian(
+    name: str, func: Callable[..., Any], inputs: Any, create_graph: bool, strict: bool
+) -> Any:
+    with enable_grad():
+        xs = _prepared(name, inputs, create_graph)
+        answer, ys = _run(name, func, xs, strict)
+        rows = tuple(_rows(name, y, xs, create_graph, strict) for y in ys)
+    handed = tuple(_handed(inputs, row, create_graph) for row in rows)
+    return handed if isinstance(answer, tuple) else handed[0]
+
+
+def _rows(name: str, y: Tensor, xs: Tensors, create_graph: bool, strict: bool) -> Tensors:
     """The Jacobian of one output with respect to each input, a row for each of its elements."""
     rows = []
     for position in range(y._array.size):
         v = np.zeros_like(y._array, order="C")
         v.reshape(-1)[position] = 1
-        rows.append(_products("jacobian", (y,), xs, (make(v),), create_graph, strict))
+        rows.append(_products(name, (y,), xs, (make(v),), create_graph, strict))
     found = []
     for column, x in enumerate(xs):
         shape = (*y._array.shape, *x._array.shape)

@@ -154,9 +154,11 @@ class set_grad_enabled(_Setting):
     """Record or not, from now on or, as a `with` block, until its end."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__("recording", bool(mode))
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled: expected a bool, got {type(mode).__name__}")
+        super().__init__("recording", mode)
         self._at_once = threads.mode.recording
-        threads.mode.recording = bool(mode)
+        threads.mode.recording = mode
 
     def __enter__(self) -> None:
         self._before.append(self._at_once)

@@ -45,7 +45,7 @@ class Node:
         """torch's way to call it: TanhBackward0."""
         if getattr(self.op, "asks_user", False):  # a class of the user's
             return f"{self.op.name}Backward"
-        words = self.op.name.strip("_").split("_")
+        words = self.op.name.split("_")
         return "".join(word[:1].upper() + word[1:] for word in words) + "Backward0"
 
     @property

@@ -78,7 +78,8 @@ class Plan:
             rules.append((number, _bound(rule, positions)))
         self.rules = tuple(rules)
         self.frees = any(
-            kind == "output" or (kind == "value" and number < len(primitive.rules))
+            kind == "output"
+            or (kind == "value" and number < len(primitive.rules) and primitive.promote is not None)
             for kind, number in self.keep
         )
         self.save = self._saver(wanted)
@@ -167,13 +168,15 @@ class Primitive:
 
     listed : the first argument is a list of tensors, with one rule for the whole list
     promote : "common" (torch's result type of the arguments), "float" (the same, integers to the
-        default float) or None; of the differentiable arguments, those not `fixed`
+        default float), "number" (the same, a bool refused) or None; of the differentiable
+        arguments, those not `fixed`
+    tensors : the arguments, by position, in whose place no number may stand
     view : the result may share memory with the first argument
     """
 
     __slots__ = (
         "defaults", "fixed", "forward", "function", "listed", "name", "names", "plans", "promote",
-        "rules", "view",
+        "rules", "tensors", "view",
     )  # fmt: skip
 
     function: Callable[..., Any]
@@ -186,6 +189,7 @@ class Primitive:
         promote: str | None,
         fixed: tuple[int, ...],
         view: bool,
+        tensors: tuple[int, ...],
     ) -> None:
         self.name = forward.__name__
         self.forward = forward
@@ -194,6 +198,7 @@ class Primitive:
         self.promote = promote
         self.fixed = fixed
         self.view = view
+        self.tensors = tensors
         parameters = inspect.signature(forward).parameters.values()
         self.names = tuple(p.name for p in parameters)
         self.defaults = tuple(p.default for p in parameters)
@@ -228,6 +233,7 @@ class Primitive:
                 f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}"
             )
         values = list(args) + list(self.defaults[len(args) :])
+        given = set(range(len(args)))
         for key, value in kwargs.items():
             name = _ALIASES.get(key, key)
             if key in ("input", "other") and key not in self.names:
@@ -236,8 +242,9 @@ class Primitive:
                 position = self.names.index(name)
             else:
                 raise TypeError(f"{self.name}: expected arguments {self.names}, got {key!r}")
-            if position < len(args):
+            if position in given:
                 raise TypeError(f"{self.name}: got {key!r} twice")
+            given.add(position)
             values[position] = value
         for name, value in zip(self.names, values, strict=True):
             if value is inspect.Parameter.empty:
@@ -255,20 +262,21 @@ PRIMITIVES: dict[str, Primitive] = {}
 def primitive(
     *rules: Rule | None,
     listed: bool = False,
-    promote: Literal["common", "float"] | None = "common",
+    promote: Literal["common", "float", "number"] | None = "common",
     fixed: tuple[int, ...] = (),
     view: bool = False,
+    tensors: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an operation; the function below the decorator is its forward on plain arrays.
 
     rules : one for each leading argument that is a tensor; None where there is no derivative
-    listed, promote, fixed, view : see `Primitive`
+    listed, promote, fixed, view, tensors : see `Primitive`
     Returns the operation on Tensors. Given no Tensor it raises TypeError, but inside a rule, where
     it runs on plain arrays.
     """
 
     def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
-        op = Primitive(forward, rules, listed, promote, fixed, view)
+        op = Primitive(forward, rules, listed, promote, fixed, view, tensors)
         if op.name in PRIMITIVES:
             raise ValueError(f"primitive: {op.name} is declared twice")
         PRIMITIVES[op.name] = op
@@ -323,11 +331,13 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             if type(y) is tuple:
                 return _finished(op, (input,), [input], [array], y, mode)
             y = np.asarray(y)
+        if plan is None or not mode.recording:
+            return make(y)
         if input._view is not None:
             input._renew()
-        if plan is None or not input._requires_grad or not mode.recording:
+        if not input._requires_grad:
             return make(y)
-        storage = [0, 0]
+        storage = [0]
         edge = input._node
         saved, kept = plan.save((input,), (array,), y, storage)
         node = record(op, plan, (input if edge is None else edge,), saved, kept, y, mode)
@@ -338,13 +348,15 @@ def _unary(op: Primitive) -> Callable[..., Any]:
 
 def _binary(op: Primitive) -> Callable[..., Any]:
     forward = op.forward
+    number = None if 1 in op.tensors else float
+    differentiable = any(op.rules)
 
     def call(input: Any, other: Any) -> Any:
         mode = threads.mode
         try:
             a = input._array
             kind = a.dtype
-            if type(other) is float:
+            if type(other) is number:
                 b = other
             else:
                 b = other._array
@@ -362,6 +374,8 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             if type(y) is tuple:
                 return _finished(op, (input, other), [input, other], [a, b], y, mode)
             y = np.asarray(y)
+        if not differentiable or not mode.recording:
+            return make(y)
         if input._view is not None:
             input._renew()
         first = input._requires_grad
@@ -371,7 +385,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             if other._view is not None:
                 other._renew()
             second = other._requires_grad
-        if not (first or second) or not mode.recording:
+        if not (first or second):
             return make(y)
         if first:
             edge = input._node
@@ -390,7 +404,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             edges = (None, other if edge is None else edge)
         if not plan.rules:
             return make(y)
-        storage = [0, 0]
+        storage = [0]
         saved, kept = plan.save((input, other), (a, b), y, storage)
         return make(y, storage, record(op, plan, edges, saved, kept, y, mode), True)
 
@@ -438,7 +452,7 @@ def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:
     except OverflowError as error:
         _take_lowest_bits(op, values, arrays, error)
         y = mode.run(op.forward, *arrays)
-    except (ValueError, IndexError, np.exceptions.DTypePromotionError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         explain(op.name, arrays, error)
     return _finished(op, args, values, arrays, y, mode)
 
@@ -456,7 +470,7 @@ def _finished(
     if several:
         return _several(op, values, arrays, y, wanted, edges, mode)
     shared = op.view and _shares(y, arrays[0])
-    storage = values[0]._storage if shared else [0, 0]
+    storage = values[0]._storage if shared else [0]
     node = None
     if wanted and y.dtype.kind in FLOATING:
         plan = op.plan(wanted)
@@ -473,7 +487,7 @@ def _several(
     op: Primitive, values: Any, arrays: Any, y: Any, wanted: Any, edges: Any, mode: Mode
 ) -> tuple[Tensor, ...]:
     """The Tensors of an operation with several outputs; integer outputs carry no gradient."""
-    storages = tuple([0, 0] for _ in y)
+    storages = tuple([0] for _ in y)
     shared = op.view and bool(y) and _shares(y[0], arrays[0])
     if shared:
         storages = (values[0]._storage,) * len(y)
@@ -527,7 +541,7 @@ def _unwrapped(
         elif type(value) is tuple:  # an index: x[i, :, mask]
             arrays[position] = tuple(v._array if isinstance(v, Tensor) else v for v in value)
         elif position < len(op.rules):
-            values[position] = arrays[position] = _check_operand(op, value, mode)
+            values[position] = arrays[position] = _check_operand(op, value, position, mode)
     if not found and not mode.inside_rule:
         what = type(args[0]).__name__ if args else "nothing"
         raise TypeError(
@@ -536,11 +550,20 @@ def _unwrapped(
     return values, arrays, found
 
 
-def _check_operand(op: Primitive, value: Any, mode: Mode) -> Any:
+def _check_operand(op: Primitive, value: Any, position: int, mode: Mode) -> Any:
     """An argument in a tensor's place that may be no Tensor: a number, in a rule also an array."""
+    if op.tensors and position in op.tensors and not (mode.inside_rule or type(value) is _ndarray):
+        kind = type(value).__name__
+        raise TypeError(f"{op.name}: expected a Tensor, got {kind}; see tinytensor.tensor")
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        if value.dtype.kind == "b" and op.promote == "number":
+            return int(value)  # as torch takes it
         return value.item()  # np.float64 is a float to Python but would decide the type
     if isinstance(value, (Tensor, float, int)):
+        if type(value) is int and not -(2**63) <= value < 2**64:
+            raise OverflowError(
+                f"{op.name}: expected an integer in [-2**63, 2**64), got {value}; make it a float"
+            )
         return value
     if isinstance(value, _ndarray):
         if mode.inside_rule:
@@ -566,6 +589,10 @@ def _promote_positions(
 ) -> None:
     if not positions:
         return
+    if op.promote == "number" and any(_is_bool(arrays[i]) for i in positions):
+        raise RuntimeError(
+            f"{op.name}: expected numbers, got a bool; use ^ or ~ for logic, .long() for numbers"
+        )
     common = dtypes.common_dtype(arrays[i] for i in positions)
     if op.promote == "float" and common.kind not in FLOATING:
         common = dtypes.get_default_dtype().numpy
@@ -577,24 +604,31 @@ def _promote_positions(
         if not isinstance(array, _ndarray) or array.dtype == common:
             continue
         value = values[i]
-        if isinstance(value, Tensor) and value.requires_grad and mode.recording:
-            values[i] = value.to(dtypes.of_numpy(common))
-            arrays[i] = values[i]._array
-        else:
+        if not isinstance(value, Tensor):
             values[i] = arrays[i] = array.astype(common)
+            continue
+        recorded = value.requires_grad and mode.recording
+        twin = value.to(dtypes.of_numpy(common)) if recorded else make(array.astype(common))
+        twin._storage = value._storage  # a write into the one is a change of the other, as in torch
+        values[i] = twin
+        arrays[i] = twin._array
+
+
+def _is_bool(value: Any) -> bool:
+    return value.dtype.kind == "b" if isinstance(value, _ndarray) else isinstance(value, bool)
 
 
 def _take_lowest_bits(op: Primitive, values: list[Any], arrays: list[Any], error: Any) -> None:
     """Bring Python integers beyond the tensor's integer type into it: uint8 + 300 is uint8 + 44.
 
-    As in torch, where an exponent or a bound that does not fit is an error, and so is any integer
-    of more than 64 bits. (Comparisons never come here: they are those of the numbers.)
+    As in torch, where an exponent that does not fit is an error. (Comparisons never come here: they
+    are those of the numbers.)
     """
     kind = next((array.dtype for array in arrays if isinstance(array, _ndarray)), None)
     for i, array in enumerate(arrays):
         if type(array) is int and kind is not None:
             values[i] = arrays[i] = dtypes.wrapped(array, kind)
-    if len(op.names) != 2 or op.name == "pow":
+    if op.name == "pow":
         explain(op.name, arrays, error)
 
 

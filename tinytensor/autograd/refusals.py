@@ -15,6 +15,9 @@ from .scope import Label, Scope
 
 def explain(op: str, arrays: Any, error: Exception) -> NoReturn:
     """Raise NumPy's complaint again as torch's kind of error, with the operation and the shapes."""
+    if isinstance(error, TypeError) and not isinstance(error, np.exceptions.DTypePromotionError):
+        said = str(error)
+        raise TypeError(said if said.startswith(f"{op}: ") else f"{op}: {said}") from None
     flat: list[Any] = []
     for array in arrays:
         flat.extend(array if type(array) is tuple else (array,))
@@ -92,9 +95,9 @@ def changed(
 
 def _writer(storage: list[Any]) -> str:
     """Who wrote last, where it is known."""
-    if len(storage) == 2:
+    if len(storage) == 1:
         return ""
-    name, scope = storage[2:]
+    name, scope = storage[1:]
     return f", by {name}" + (f" in {scope!r}" if scope is not None else "")
 
 

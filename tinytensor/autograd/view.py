@@ -44,29 +44,45 @@ class Path:
 class View:
     """That a tensor is a view. Writing into it, or into its base, changes the history of both.
 
-    A view whose base was given a new history renews its own when it is next looked at, by replaying
-    its path; that costs no arithmetic, as each link is a NumPy view.
+    A view whose base was written to renews its node when it is next looked at, by replaying its
+    path; that costs no arithmetic, as each link is a NumPy view. As in torch any write counts, also
+    one under `no_grad` or through `detach()`.
 
     base : Tensor that is itself no view
-    generation : the base's generation (see tensor.Storage) that the view's node belongs to
+    version : the version of the memory (see tensor.Storage) that the view's node belongs to
     origin : "one", or why it must not be renewed: "many" (made by an operation with several
         outputs), "function" (by a user's Function) or "no_grad" (made without recording)
+    turns : how many of the base's turns in place (see `turn_in_place`) the path allows for
     """
 
-    __slots__ = ("base", "generation", "origin", "path")
+    __slots__ = ("base", "origin", "path", "turns", "version")
 
-    def __init__(self, base: Tensor, path: Path, generation: int, origin: str) -> None:
+    def __init__(self, base: Tensor, path: Path, version: int, origin: str) -> None:
         self.base = base
         self.path = path
-        self.generation = generation
+        self.version = version
         self.origin = origin
+        self.turns = len(base._turns)
+
+    def turn_back(self) -> None:
+        """Have the path begin by undoing what has been turned in place of its base since."""
+        turns = self.base._turns
+        if len(turns) > self.turns:
+            back = reversed(turns[self.turns :])
+            self.path = Path((*back, *self.path.chain), _memory_order(self.base._array))
+            self.turns = len(turns)
 
     def renew(self, tensor: Tensor) -> None:
         """Give the tensor the node that its base's present history gives it."""
+        self.turn_back()
         if not self.base._requires_grad:
-            self.generation = tensor._storage[1]
+            self.version = tensor._storage[0]
             return
+        mode = threads.mode
+        recording = mode.recording
         if self.origin != "one":
+            if not recording:
+                return
             why = {
                 "many": "by an operation with several outputs (unbind, split, chunk, iteration)",
                 "function": "inside a custom Function",
@@ -76,14 +92,12 @@ class View:
                 f"a view that was made {why} is being used after its base was modified inplace; "
                 "its history is lost. Make the view by indexing, x[i], after the write"
             )
-        mode = threads.mode
-        recording = mode.recording
         mode.recording = True  # whoever looks first, under no_grad too, the history is the same
         try:
             fresh = self.path.replay(self.base)
         finally:
             mode.recording = recording
-        self.generation = tensor._storage[1]
+        self.version = tensor._storage[0]
         set_edge(tensor, fresh._node)
 
 
@@ -92,11 +106,18 @@ def view_of(source: Tensor, link: Link, origin: str, mode: Mode) -> View:
     if not mode.recording:
         origin = "no_grad"
     before = source._view
-    generation = source._storage[1]
+    version = source._storage[0]
     if before is None:
-        return View(source, Path((link,), _memory_order(source._array)), generation, origin)
+        return View(source, Path((link,), _memory_order(source._array)), version, origin)
+    before.turn_back()
     path = Path((*before.path.chain, link), before.path.order)
-    return View(before.base, path, generation, before.origin if before.origin != "one" else origin)
+    return View(before.base, path, version, before.origin if before.origin != "one" else origin)
+
+
+def owned(result: Tensor) -> Tensor:
+    """A view of what nobody else holds, as a tensor in its own right."""
+    result._view = None
+    return result
 
 
 def _memory_order(array: Array) -> tuple[int, ...]:

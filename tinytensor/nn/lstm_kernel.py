@@ -191,7 +191,7 @@ def _gate_gradients(
     forget = _gate(saved.gates, 2)
     starts = range(0, steps, per_block)
     for start in starts if reverse else reversed(starts):
-        block = slice(start, min(start + per_block, steps))
+        block = slice(start, start + per_block)
         dz_block = dz[block]
         k_block = k_c[: len(dz_block)]
         _coefficients(saved, block, dz_block, k_block)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import devices, dtypes
 from ..autograd.mode import no_grad
 from ..autograd.scope import Label, Scope
-from ..ops.create import check_device, from_numpy
+from ..ops.data import from_numpy
 from ..tensor import Tensor
 from .parameter import Parameter
 
@@ -549,14 +549,14 @@ def _quoted(names: list[str]) -> str:
 def _wanted_dtype(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dtypes.dtype | None:
     """The dtype that arguments of `Module.to` ask for, if any."""
     kind = kwargs.get("dtype")
-    check_device(kwargs.get("device"))
+    devices.check(kwargs.get("device"))
     for arg in args:
         if isinstance(arg, Tensor):
             kind = arg.dtype
         elif isinstance(arg, dtypes.dtype):
             kind = arg
         elif isinstance(arg, (str, devices.device)):
-            check_device(arg)
+            devices.check(arg)
         elif not isinstance(arg, (bool, type(None))):
             raise TypeError(f"to: expected a dtype, a device or a tensor, got {arg!r}")
     if kind is not None and not kind.is_floating_point:

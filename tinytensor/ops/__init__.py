@@ -3,6 +3,7 @@
 from . import (
     convert,
     create,
+    data,
     elementwise,
     fill,
     index,
@@ -10,7 +11,9 @@ from . import (
     methods,
     pointwise,
     query,
+    ranges,
     reduce,
+    sample,
     shape,
     ufunc,
 )
@@ -18,6 +21,7 @@ from . import (
 __all__ = [
     "convert",
     "create",
+    "data",
     "elementwise",
     "fill",
     "index",
@@ -25,7 +29,9 @@ __all__ = [
     "methods",
     "pointwise",
     "query",
+    "ranges",
     "reduce",
+    "sample",
     "shape",
     "ufunc",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd.primitive import primitive
 from ..dtypes import FLOATING, Array
-from .elementwise import exp, minimum, sigmoid, tanh, where
+from .elementwise import exp, sigmoid, tanh, where
 from .special import erf, erf_of
 
 
@@ -25,9 +25,9 @@ def _refuse_bool(x: Array) -> None:
         raise ValueError("expected numbers, got a bool tensor; use .float()")
 
 
-@primitive(lambda g, y: where(y > 0, g, 0.0))
+@primitive(lambda g, y: where(y <= 0, 0.0, g))
 def relu(x: Array) -> Array:
-    """y = max(x, 0);  gx = g where x > 0, else 0 (0 at the kink)."""
+    """y = max(x, 0);  gx = 0 where x <= 0 (also at the kink), else g (also where x is NaN)."""
     _refuse_bool(x)
     return np.maximum(x, 0)
 
@@ -39,9 +39,12 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     return np.where(x > 0, x, x * negative_slope)
 
 
-@primitive(lambda g, x, alpha: where(x > 0, g, g * alpha * exp(where(x < 0, x, 0.0))))
+@primitive(lambda g, x, alpha: where(x <= 0, g * alpha * exp(where(x < 0, x, 0.0)), g))
 def elu(x: Array, alpha: float = 1.0) -> Array:
-    """y = x where x > 0, else α (e^x - 1);  gx = g, or g α e^x (Clevert et al. 2015, eq. 16)."""
+    """y = x where x > 0, else α (e^x - 1);  gx = g, or g α e^x (also at 0).
+
+    Source: Clevert et al. 2015, eq. 16.
+    """
     _refuse_whole("elu", x)
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
@@ -75,11 +78,13 @@ def logsigmoid(x: Array) -> Array:
 
 
 @primitive(
-    lambda g, x, min_val, max_val: where((x > min_val) & (x < max_val), g, 0.0),
+    lambda g, x, min_val, max_val: where((x <= min_val) | (x >= max_val), 0.0, g),
 )
 def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
-    """y = x held between min_val and max_val;  gx = g strictly between them, else 0."""
+    """y = x held between min_val and max_val;  gx = 0 at and beyond them, else g."""
     _refuse_bool(x)
+    if x.dtype.kind == "u" and (int(min_val) < 0 or int(max_val) < 0):
+        raise RuntimeError("hardtanh: expected bounds of 0 or more for unsigned numbers")
     return np.minimum(np.maximum(x, x.dtype.type(min_val)), x.dtype.type(max_val))
 
 
@@ -87,9 +92,12 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 _SELU_SCALE_ALPHA = _SELU_SCALE * 1.6732632423543772848170429916717
 
 
-@primitive(
-    lambda g, x: where(x > 0, g * _SELU_SCALE, g * (_SELU_SCALE_ALPHA * exp(minimum(x, 0.0))))
-)
+def _selu_gradient(g: Any, x: Any) -> Any:
+    below = g * (_SELU_SCALE_ALPHA * exp(where(x < 0, x, 0.0)))
+    return where(x <= 0, below, g * _SELU_SCALE)
+
+
+@primitive(_selu_gradient)
 def selu(x: Array) -> Array:
     """y = λ x where x > 0, else λ α (e^x - 1);  gx = g λ, or g λ α e^x (also at 0).
 
@@ -121,12 +129,12 @@ def gelu(x: Array, approximate: str = "none") -> Array:
     approximate : "none", or "tanh" for y = x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, with the
         gradient of that. Source: Hendrycks and Gimpel 2016. Another word is a RuntimeError.
     """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"approximate argument must be either none or tanh, got {approximate!r}")
     _refuse_whole("gelu", x)
     if approximate == "none":
         return x * 0.5 * (1 + erf_of(x * _ROOT_HALF))
-    if approximate == "tanh":
-        return x * 0.5 * (1 + np.tanh(_ROOT_2_OVER_PI * (x + _GELU_CUBIC * (x * x * x))))
-    raise ValueError(f"approximate argument must be either none or tanh, got {approximate!r}")
+    return x * 0.5 * (1 + np.tanh(_ROOT_2_OVER_PI * (x + _GELU_CUBIC * (x * x * x))))
 
 
 def _mish_gradient(g: Any, x: Any) -> Any:

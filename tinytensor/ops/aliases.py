@@ -4,21 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..dtypes import FLOATING, common_dtype, of_numpy
 from ..tensor import Tensor
 from . import compare, rounding, trigonometry
 from . import elementwise as e
+from .check import check_tensors
+from .making import as_number
+from .sort import nonzero
 
 # -- with options
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """y = input + alpha · other;  g to the one, alpha g to the other."""
-    return e.add(input, other if alpha == 1 else other * alpha)
+    """y = input + alpha · other;  g to the one, alpha g to the other.
+
+    alpha : a number; a whole one where the result is whole (else RuntimeError)
+    """
+    return e.add(input, _scaled("add", input, other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """y = input - alpha · other;  g to the one, -alpha g to the other."""
-    return e.sub(input, other if alpha == 1 else other * alpha)
+    """y = input - alpha · other;  g to the one, -alpha g to the other.
+
+    alpha : as for `add`. Raises RuntimeError where an operand is a bool.
+    """
+    return e.sub(input, _scaled("sub", input, other, alpha))
+
+
+def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
+    """alpha · other in the type of the result. Raises where torch refuses such an alpha."""
+    if type(alpha) is int and alpha == 1:
+        return other
+    factor = as_number(name, alpha)
+    operands = (x._array if isinstance(x, Tensor) else x for x in (input, other))
+    kind = common_dtype(operands)
+    if isinstance(factor, bool) and kind.kind != "b":
+        raise RuntimeError(f"{name}: expected a bool alpha only for bool tensors; use an int")
+    if isinstance(factor, float) and kind.kind not in FLOATING:
+        raise RuntimeError(
+            f"{name}: expected a whole alpha for a result of {of_numpy(kind)}, got {factor}"
+        )
+    if not isinstance(other, Tensor):
+        return other * factor
+    if name == "sub" and other._array.dtype.kind == "b":
+        return other  # refused there
+    return e._times_number(other.to(of_numpy(kind)), bool(factor) if kind.kind == "b" else factor)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
@@ -36,18 +66,19 @@ def pow(input: Any, exponent: Any) -> Any:
     return e.pow(input, exponent)
 
 
-def clamp_min(input: Tensor, min: Any) -> Any:
-    """y = max(x, min);  gx = g there and at the bound. See `elementwise.clamp`."""
-    return e.clamp(input, min=min)
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """y = input where the condition holds, else other;  each gets g where it was chosen.
 
-
-def clamp_max(input: Tensor, max: Any) -> Any:
-    """y = min(x, max);  gx = g there and at the bound. See `elementwise.clamp`."""
-    return e.clamp(input, max=max)
+    With the condition alone: where it holds, `nonzero(condition, as_tuple=True)`.
+    """
+    if input is None and other is None:
+        return nonzero(condition, as_tuple=True)
+    return e.where(condition, input, other)
 
 
 def positive(input: Tensor) -> Tensor:
     """y = x, the tensor itself. Raises RuntimeError for a bool tensor."""
+    check_tensors("positive", input)
     if input._array.dtype.kind == "b":
         raise RuntimeError("positive: expected numbers, got a bool tensor; use .long()")
     return input

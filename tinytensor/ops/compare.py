@@ -8,37 +8,37 @@ from ..autograd.primitive import primitive
 from ..dtypes import Array
 
 
-@primitive(None, None)
+@primitive(None, None, tensors=(0,))
 def eq(a: Array, b: Array) -> Array:
     """y = (a == b), a bool tensor."""
     return np.equal(a, b)
 
 
-@primitive(None, None)
+@primitive(None, None, tensors=(0,))
 def ne(a: Array, b: Array) -> Array:
     """y = (a != b), a bool tensor."""
     return np.not_equal(a, b)
 
 
-@primitive(None, None)
+@primitive(None, None, tensors=(0,))
 def lt(a: Array, b: Array) -> Array:
     """y = (a < b), a bool tensor."""
     return np.less(a, b)
 
 
-@primitive(None, None)
+@primitive(None, None, tensors=(0,))
 def le(a: Array, b: Array) -> Array:
     """y = (a <= b), a bool tensor."""
     return np.less_equal(a, b)
 
 
-@primitive(None, None)
+@primitive(None, None, tensors=(0,))
 def gt(a: Array, b: Array) -> Array:
     """y = (a > b), a bool tensor."""
     return np.greater(a, b)
 
 
-@primitive(None, None)
+@primitive(None, None, tensors=(0,))
 def ge(a: Array, b: Array) -> Array:
     """y = (a >= b), a bool tensor."""
     return np.greater_equal(a, b)
@@ -65,19 +65,19 @@ def isfinite(x: Array) -> Array:
 # -- logic
 
 
-@primitive(None, None, promote=None)
+@primitive(None, None, promote=None, tensors=(0, 1))
 def logical_and(a: Array, b: Array) -> Array:
     """y = whether neither a nor b is 0."""
     return np.logical_and(a, b)
 
 
-@primitive(None, None, promote=None)
+@primitive(None, None, promote=None, tensors=(0, 1))
 def logical_or(a: Array, b: Array) -> Array:
     """y = whether a or b is not 0."""
     return np.logical_or(a, b)
 
 
-@primitive(None, None, promote=None)
+@primitive(None, None, promote=None, tensors=(0, 1))
 def logical_xor(a: Array, b: Array) -> Array:
     """y = whether one of a and b is 0 and the other is not."""
     return np.logical_xor(a, b)
@@ -123,5 +123,5 @@ def bitwise_xor(a: Array, b: Array) -> Array:
 def bitwise_not(x: Array) -> Array:
     """y = ~x, for bool (logical not) and integer tensors."""
     if x.dtype.kind == "f":
-        raise TypeError(f"bitwise_not: expected a bool or integer tensor, got {x.dtype}")
+        raise NotImplementedError(f"bitwise_not: expected a bool or integer tensor, got {x.dtype}")
     return np.invert(x)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import devices, dtypes
-from ..tensor import Tensor, bind, make, sized_or_copied
+from ..tensor import Tensor, bind, of_sizes_or_data
 from .elementwise import cast, clone
 
 _AFTER = ("non_blocking", "copy")
@@ -39,6 +39,8 @@ def _to(self: Tensor, *args: Any, **named: Any) -> Tensor:
     if len(rest) > len(_AFTER):
         raise TypeError(f"to: expected at most 4 arguments, got {len(args)}")
     for name, value in named.items():
+        if name in _AFTER and not isinstance(value, bool):
+            raise TypeError(f"to: expected {name} to be a bool, got {type(value).__name__}")
         if name not in ("device", "dtype", *_AFTER) or name in found:
             raise TypeError(f"to: got an argument {name!r} that it does not take, or twice")
         found[name] = value
@@ -104,7 +106,7 @@ class TypedTensor(type):
                     f"{cls.__name__}: expected {cls.kind}, got {data[0].dtype}; use .to(dtype)"
                 )
             return data[0].view(data[0].shape)
-        return make(sized_or_copied(data, cls.kind.numpy))
+        return of_sizes_or_data(data, cls.kind)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype is cls.kind

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import FLOATING, Array, check_fits, numpy_dtype
+from ..dtypes import FLOATING, Array, check_fits, numpy_dtype, wrapped
 from ..tensor import Tensor
+from .check import check_tensors
 
 _LN_2 = math.log(2)
 _LN_10 = math.log(10)
@@ -23,11 +24,9 @@ def add(a: Array, b: Array) -> Array:
     return np.add(a, b)
 
 
-@primitive(lambda g: g, lambda g: -g)
+@primitive(lambda g: g, lambda g: -g, promote="number")
 def sub(a: Array, b: Array) -> Array:
-    """y = a - b;  ga = g,  gb = -g."""
-    if np.result_type(a, b) == np.bool_:
-        raise ValueError("a bool tensor can't be subtracted; use a logical operation")
+    """y = a - b;  ga = g,  gb = -g. Raises RuntimeError where a or b is a bool."""
     return np.subtract(a, b)
 
 
@@ -35,6 +34,15 @@ def sub(a: Array, b: Array) -> Array:
 def mul(a: Array, b: Array) -> Array:
     """y = a b;  ga = g b,  gb = g a."""
     return np.multiply(a, b)
+
+
+@primitive(lambda g, factor: g * factor)
+def _times_number(x: Array, factor: float) -> Array:
+    """y = factor · x for the factor of an option (alpha);  gx = factor · g.
+
+    Unlike that of `mul` its graph can be differentiated again: torch keeps no such number.
+    """
+    return np.multiply(x, factor)
 
 
 @primitive(lambda g, b: g / b, lambda g, a, b: -g * ((a / b) / b), promote="float")
@@ -73,7 +81,12 @@ def _log_number(a: float) -> float:
 @primitive(_pow_base, _pow_exponent)
 def pow(a: Array, b: Array) -> Array:
     """y = a^b;  ga = g b a^(b-1),  gb = g y log a."""
-    if np.result_type(a, b).kind not in FLOATING and np.any(np.less(b, 0)):
+    kind = np.result_type(a, b).kind
+    if kind == "b":
+        if not isinstance(b, bool):
+            raise NotImplementedError("pow: expected numbers, got bool tensors; use .long()")
+        return np.logical_or(a, not b)
+    if kind not in FLOATING and np.any(np.less(b, 0)):
         if isinstance(b, int):
             raise ValueError("integers to negative integer powers are not allowed")
         ones_alternate = np.where(np.equal(a, -1), 1 - 2 * (b % 2), np.equal(a, 1))
@@ -183,6 +196,7 @@ def sigmoid(x: Array) -> Array:
     lambda g, weight: g * weight,
     lambda g, input, end: g * (end - input),
     promote=None,
+    tensors=(0, 1),
 )
 def lerp(input: Array, end: Array, weight: Array | float) -> Array:
     """y = input + weight (end - input);  g (1 - weight), g weight, g (end - input).
@@ -197,24 +211,32 @@ def lerp(input: Array, end: Array, weight: Array | float) -> Array:
         if isinstance(other, np.ndarray) and other.dtype != input.dtype:
             raise ValueError(f"expected dtype {input.dtype} for `{name}`, got {other.dtype}")
     way = end - input
-    return np.where(np.less(weight, 0.5), input + weight * way, end - way * (1 - weight))
-
-
-def _in_type(value: float, like: Array) -> Any:
-    """A Python number in the type of an array: for whole numbers without its fraction."""
-    return int(value) if like.dtype.kind not in FLOATING else value
+    near_input = np.less(np.abs(weight), 0.5)
+    return np.where(near_input, input + weight * way, end - way * (1 - weight))
 
 
 @primitive(
     lambda g: g,
     lambda g, tensor2, value: g * (tensor2 * value),
     lambda g, tensor1, value: g * (tensor1 * value),
+    tensors=(0, 1, 2),
 )
-def addcmul(input: Array, tensor1: Array, tensor2: Array, value: float = 1) -> Array:
-    """y = input + value a b;  g to the input,  ga = g value b,  gb = g value a."""
-    if np.result_type(input, tensor1, tensor2).kind == "b":
+def _addcmul(input: Array, tensor1: Array, tensor2: Array, value: float) -> Array:
+    kind = np.result_type(input, tensor1, tensor2)
+    if kind.kind == "b":
         raise NotImplementedError("addcmul: expected numbers, got bool tensors; use .long()")
-    return input + _in_type(value, input) * tensor1 * tensor2
+    if kind.kind not in FLOATING:
+        check_fits("addcmul", value, kind)
+        value = wrapped(int(value), kind)
+    return input + value * tensor1 * tensor2
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Any:
+    """y = input + value a b;  g to the input,  ga = g value b,  gb = g value a.
+
+    value : a number, without its fraction where the result is whole
+    """
+    return _addcmul(input, tensor1, tensor2, value)
 
 
 @primitive(
@@ -231,6 +253,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 
     Raises RuntimeError where a and b are both whole numbers.
     """
+    check_tensors("addcdiv", input, tensor1, tensor2)
     if tensor1._array.dtype.kind not in FLOATING and tensor2._array.dtype.kind not in FLOATING:
         raise RuntimeError(
             "addcdiv: expected a floating-point tensor to divide or to divide by, got "
@@ -242,26 +265,35 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 # -- choosing
 
 
-def _share(g: Any, mine: Any, other: Any) -> Any:
-    """g where `mine` was chosen, half of it at a tie, else 0."""
-    return where(mine > other, g, where(mine == other, g / 2, 0.0))
+def _share(g: Any, lost: Any, tied: Any) -> Any:
+    """0 where the other one was chosen, half of g at a tie, else g."""
+    return where(lost, 0.0, where(tied, g / 2, g))
 
 
-@primitive(lambda g, a, b: _share(g, a, b), lambda g, a, b: _share(g, b, a))
+@primitive(
+    lambda g, a, b: _share(g, a < b, a == b),
+    lambda g, a, b: _share(g, b < a, a == b),
+    tensors=(0, 1),
+)
 def maximum(a: Array, b: Array) -> Array:
-    """y = max(a, b);  g goes to the larger, half to each at a tie."""
+    """y = max(a, b);  g goes to the larger, half to each at a tie, all to each if one is NaN."""
     return np.maximum(a, b)
 
 
-@primitive(lambda g, a, b: _share(g, b, a), lambda g, a, b: _share(g, a, b))
+@primitive(
+    lambda g, a, b: _share(g, b < a, a == b),
+    lambda g, a, b: _share(g, a < b, a == b),
+    tensors=(0, 1),
+)
 def minimum(a: Array, b: Array) -> Array:
-    """y = min(a, b);  g goes to the smaller, half to each at a tie."""
+    """y = min(a, b);  g goes to the smaller, half to each at a tie, all to each if one is NaN."""
     return np.minimum(a, b)
 
 
 @primitive(
     lambda g, a, b: where((a >= b) | (b != b), g, 0.0),
     lambda g, a, b: where((a >= b) | (b != b), 0.0, g),
+    tensors=(0, 1),
 )
 def fmax(a: Array, b: Array) -> Array:
     """y = max(a, b), the number where one is NaN;  g goes to what was chosen, to a at a tie."""
@@ -271,10 +303,39 @@ def fmax(a: Array, b: Array) -> Array:
 @primitive(
     lambda g, a, b: where((a <= b) | (b != b), g, 0.0),
     lambda g, a, b: where((a <= b) | (b != b), 0.0, g),
+    tensors=(0, 1),
 )
 def fmin(a: Array, b: Array) -> Array:
     """y = min(a, b), the number where one is NaN;  g goes to what was chosen, to a at a tie."""
     return np.fmin(a, b)
+
+
+def _bound(name: str, x: Array, value: Any) -> Any:
+    """A bound as x's type takes it. Raises where torch does: a bool, or a number out of range."""
+    if isinstance(value, np.ndarray) or x.dtype.kind in FLOATING:
+        return value
+    if x.dtype.kind == "b":
+        raise NotImplementedError(f"{name}: expected numbers, got a bool tensor; use .long()")
+    check_fits(name, value, x.dtype)
+    return wrapped(value, x.dtype)
+
+
+@primitive(
+    lambda g, x, min: where(x >= min, g, 0.0),
+    lambda g, x, min: where(x < min, g, 0.0),
+)
+def clamp_min(x: Array, min: Array) -> Array:
+    """y = max(x, min);  g goes to x there and at the bound, else to min. NaN where one is."""
+    return np.maximum(x, _bound("clamp_min", x, min))
+
+
+@primitive(
+    lambda g, x, max: where(x <= max, g, 0.0),
+    lambda g, x, max: where(x > max, g, 0.0),
+)
+def clamp_max(x: Array, max: Array) -> Array:
+    """y = min(x, max);  g goes to x there and at the bound, else to max. NaN where one is."""
+    return np.minimum(x, _bound("clamp_max", x, max))
 
 
 @primitive(
@@ -283,21 +344,38 @@ def fmin(a: Array, b: Array) -> Array:
     lambda g, x, low, high: where((x > high) | (high < low), g, 0.0),
 )
 def _clamp(x: Array, low: Array, high: Array) -> Array:
-    """y = x held between low and high (high wins);  g goes to x there and at the bounds."""
-    return np.minimum(np.maximum(x, low), high)
+    if x.dtype.kind == "b":
+        raise NotImplementedError("clamp: expected numbers, got a bool tensor; use .long()")
+    return np.minimum(np.maximum(x, _bound("clamp", x, low)), _bound("clamp", x, high))
+
+
+def _number_of(value: Any) -> Any:
+    """A 0-d tensor that wants no gradient as the number that it holds; all else as it is."""
+    if isinstance(value, Tensor) and value.ndim == 0 and not value.requires_grad:
+        return value.item()
+    return value
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
-    """y = x held between min and max (numbers, tensors or None);  gx = g there and at the ends."""
+    """y = x held between min and max, two numbers or two tensors, one of them or neither None.
+
+    max wins where it is below min. g goes to x where x is within the bounds or at one, else to the
+    bound that y equals.
+    """
     if min is None and max is None:
         raise RuntimeError("clamp: expected min, max or both, got neither")
-    kind = input._array.dtype
-    low: float = -np.inf
-    high: float = np.inf
-    if kind.kind not in FLOATING:
-        limits = np.iinfo(np.int64 if kind.kind == "b" else kind)
-        low, high = limits.min, limits.max
-    return _clamp(input, low if min is None else min, high if max is None else max)
+    if max is None:
+        return clamp_min(input, min)
+    if min is None:
+        return clamp_max(input, max)
+    if isinstance(min, Tensor) != isinstance(max, Tensor):
+        min, max = _number_of(min), _number_of(max)
+    if isinstance(min, Tensor) != isinstance(max, Tensor):
+        raise TypeError(
+            "clamp: expected two numbers or two tensors for min and max, got one of each; "
+            "use clamp_min and clamp_max in turn"
+        )
+    return _clamp(input, min, max)
 
 
 @primitive(
@@ -306,10 +384,14 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     lambda g, condition: where(condition, 0.0, g),
     fixed=(0,),
 )
-def where(condition: Array, a: Array, b: Array) -> Array:
+def where(condition: Array, a: Any, b: Any) -> Array:
     """y = a where the condition holds, else b;  each gets g where it was chosen."""
     if condition.dtype != np.bool_:
         raise ValueError(f"the condition must be a bool tensor, got {condition.dtype}")
+    if type(a) is int and b.dtype.kind not in FLOATING:
+        check_fits("where", a, b.dtype)
+    if type(b) is int and a.dtype.kind not in FLOATING:
+        check_fits("where", b, a.dtype)
     return np.where(condition, a, b)
 
 
@@ -339,6 +421,10 @@ def nan_to_num(
     """y = x with other numbers for NaN and the infinities (the largest there are);  gx = g or 0."""
     if x.dtype.kind not in FLOATING:
         return x.copy()
+    for name, number in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
+        if not (number is None or isinstance(number, (int, float))):
+            kind = type(number).__name__
+            raise TypeError(f"nan_to_num: expected {name} to be a number or None, got {kind}")
     limits = np.finfo(x.dtype)
     return np.nan_to_num(
         x,
@@ -353,13 +439,29 @@ def nan_to_num(
 
 @primitive(lambda g, shape_x: cast(g, shape_x.dtype), promote=None)
 def cast(x: Array, dtype: Any) -> Array:
-    """y = x in another type;  gx = g in x's type."""
-    return x.astype(numpy_dtype(dtype))
+    """y = x in another type, its elements ordered as by `clone`;  gx = g in x's type."""
+    return x.astype(numpy_dtype(dtype), order=order_of(x))
+
+
+def order_of(x: Array) -> Literal["C", "K"]:
+    """NumPy's name of the order in memory that torch gives to a copy: x's own but for gaps.
+
+    Of an expanded tensor row by row.
+    """
+    steps = zip(x.shape, x.strides, strict=True)
+    stretched = 0 in x.strides and any(n > 1 and step == 0 for n, step in steps)
+    return "C" if stretched else "K"
 
 
 @primitive(lambda g: g)
 def clone(x: Array) -> Array:
-    """y = x in memory of its own;  gx = g."""
+    """y = x in memory of its own, whose elements lie in the order of x's;  gx = g."""
+    return np.array(x, order=order_of(x))
+
+
+@primitive(lambda g: g)
+def contiguous(x: Array) -> Array:
+    """y = x in memory of its own, row by row;  gx = g."""
     return np.array(x, order="C")
 
 

@@ -8,17 +8,23 @@ import numpy as np
 
 from ..autograd.accumulate import IndexedGradient
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..autograd.view import owned
+from ..dtypes import Array, check_fits
 from ..tensor import Tensor, make
 from .check import check_tensors
 from .elementwise import where, zeros_of
-from .shape import expand, reshape, unsqueeze, wrap_dim
+from .shape import common_shape, expand, reshape, unsqueeze, wrap_dim
 
 _BASIC = (int, slice, type(None), type(...))
 
 
 def normal_key(key: Any) -> tuple[Any, ...]:
-    """An index as a tuple that NumPy reads as torch does. An Ellipsis keeps 0-d results views."""
+    """An index as a tuple that NumPy reads as torch does. An Ellipsis keeps 0-d results views.
+
+    A list with more than plain numbers in it counts as a tuple; integers of uint8 are a mask.
+    """
+    if type(key) is list and not all(isinstance(part, (int, np.generic)) for part in key):
+        key = tuple(key)
     parts = list(key) if isinstance(key, tuple) else [key]
     for position, part in enumerate(parts):
         if isinstance(part, slice):
@@ -32,14 +38,18 @@ def normal_key(key: Any) -> tuple[Any, ...]:
                 raise IndexError(
                     f"getitem: expected indices of integer or bool type, got {part.dtype}"
                 )
-            if part._array.ndim == 0 and part._array.dtype.kind != "b":
+            if part._array.dtype == np.uint8:
+                parts[position] = make(part._array.astype(bool))
+            elif part._array.ndim == 0 and part._array.dtype.kind != "b":
                 parts[position] = int(part)
         elif isinstance(part, (bool, np.bool_)):  # a 0-d mask: all elements, or none
             parts[position] = np.asarray(part)
         elif isinstance(part, np.integer):
             parts[position] = int(part)
-        elif isinstance(part, list):
+        elif isinstance(part, (list, tuple, range)):
             parts[position] = np.asarray(part, dtype=None if part else np.int64)
+        elif isinstance(part, np.ndarray) and part.dtype == np.uint8:
+            parts[position] = part.astype(bool)
     if not any(part is Ellipsis for part in parts):
         parts.append(Ellipsis)
     return tuple(parts)
@@ -97,7 +107,7 @@ def _put_rule(g: Any, shape_value: Any, key: Any) -> Any:
 @primitive(_put_rule, lambda g, key: getitem(g, key), promote=None)
 def index_put(x: Array, value: Array, key: tuple[Any, ...]) -> Array:
     """y = x with `value` written at [key];  gx = g with zeros there, g_value = g there."""
-    y = x.copy()
+    y = np.array(x, order="C")
     y[key] = value
     return y
 
@@ -112,7 +122,10 @@ def index_put(x: Array, value: Array, key: tuple[Any, ...]) -> Array:
 def gather(x: Array, dim: int, index: Array) -> Array:
     """y[i, j] = x[index[i, j], j] for dim 0 (and so on);  gx = g added at those places."""
     dim = wrap_dim(dim, x.ndim)
-    return x.reshape(x.shape or (1,) * index.ndim)[_along(x, dim, index)]
+    if index.size == 0:
+        return np.empty(index.shape, x.dtype)
+    picked = x.reshape(x.shape or (1,) * index.ndim)[_along(x, dim, index)]
+    return np.asarray(picked, order="C")
 
 
 def _along(x: Array, dim: int, index: Array) -> tuple[Any, ...]:
@@ -158,8 +171,10 @@ def _source_at(source: Array, index: Array, dtype: Any) -> Array:
 
 def _source_gradient(g: Any, dim: int, index: Any, shape_source: Any) -> Any:
     """g at the places of the index; 0 for what the source has beyond it."""
-    part = gather(g, dim, index)
     shape = tuple(shape_source.shape)
+    if 0 in index.shape:
+        return zeros_of(g, shape)
+    part = gather(g, dim, index)
     if tuple(part.shape) == shape:
         return part
     if len(part.shape) != len(shape):
@@ -171,7 +186,10 @@ def _source_gradient(g: Any, dim: int, index: Any, shape_source: Any) -> Any:
 def scatter_add(x: Array, dim: int, index: Array, source: Array) -> Array:
     """y = x with source[i, j] added at x[index[i, j], j] for dim 0;  gx = g, g_source = g there."""
     y = np.array(x, order="C")
-    key = _along(x, wrap_dim(dim, x.ndim), index)
+    dim = wrap_dim(dim, x.ndim)
+    if index.size == 0:
+        return y
+    key = _along(x, dim, index)
     np.add.at(y.reshape(-1) if not x.ndim else y, key, _source_at(source, index, x.dtype))
     return y
 
@@ -182,33 +200,17 @@ def scatter_add(x: Array, dim: int, index: Array, source: Array) -> Array:
 def _scatter(x: Array, dim: int, index: Array, source: Array | float) -> Array:
     """y = x with source[i, j], or a number, written at x[index[i, j], j] for dim 0."""
     y = np.array(x, order="C")
-    key = _along(x, wrap_dim(dim, x.ndim), index)
+    dim = wrap_dim(dim, x.ndim)
+    if index.size == 0:
+        return y
+    key = _along(x, dim, index)
     if isinstance(source, np.ndarray):
         values = _source_at(source, index, x.dtype)
     else:
+        check_fits("scatter", source, x.dtype)
         values = np.asarray(source).astype(x.dtype)
     (y if x.ndim else y.reshape(-1))[key] = values
     return y
-
-
-def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None
-) -> Tensor:
-    """y = the input with src[i, j] written at y[index[i, j], j] for dim 0 (and so on).
-
-    src : Tensor at least as large as the index, or a number
-    value : a number, in src's place
-    g goes to the input but at the places written, and from there to src. Where an index names a
-    place twice the last value stays and each src element gets that place's g (torch's convention).
-    Raises RuntimeError for an index out of range or larger than input or src.
-    """
-    check_tensors("scatter", input, index)
-    if (src is None) == (value is None):
-        raise TypeError("scatter: expected either src or value")
-    if isinstance(value, Tensor):
-        value = value.item()
-    result: Tensor = _scatter(input, dim, index, value if src is None else src)
-    return result
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
@@ -219,9 +221,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     torch wraps round).
     """
     check_tensors("take_along_dim", input, indices)
-    if indices._array.dtype.kind not in "iu":
+    if indices._array.dtype != np.int64:
         raise RuntimeError(
-            f"take_along_dim: expected integer indices, got {indices.dtype}; use .long()"
+            f"take_along_dim: expected indices of int64, got {indices.dtype}; use .long()"
         )
     if dim is None:
         flat: Tensor = gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
@@ -231,14 +233,15 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             "take_along_dim: input and indices should have the same number of dimensions, "
             f"got {input.ndim} and {indices.ndim}"
         )
+    if input.ndim == 0:
+        raise IndexError(f"take_along_dim: expected no dim for 0-d tensors, got {dim}")
     dim = wrap_dim(dim, input.ndim, "take_along_dim")
-    size = input._array.shape[dim] if input.ndim else 1
+    size = input._array.shape[dim]
     numbers = where(indices < 0, indices + size, indices)
-    if input.ndim:
-        count = numbers.shape[dim]
-        common = list(np.broadcast_shapes(_without(input, dim), _without(numbers, dim)))
-        input = expand(input, (*common[:dim], size, *common[dim + 1 :]))
-        numbers = expand(numbers, (*common[:dim], count, *common[dim + 1 :]))
+    count = numbers.shape[dim]
+    common = list(np.broadcast_shapes(_without(input, dim), _without(numbers, dim)))
+    input = expand(input, (*common[:dim], size, *common[dim + 1 :]))
+    numbers = expand(numbers, (*common[:dim], count, *common[dim + 1 :]))
     result: Tensor = gather(input, dim, numbers)
     return result
 
@@ -280,15 +283,13 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     check_tensors("index_select", input, index)
     dim = wrap_dim(dim, input.ndim, "index_select")
     shape = input._array.shape or (1,)
-    _check_vector("index_select", shape[dim], index._array, dim)
-    slices: Tensor = getitem(reshape(input, shape), _slices(dim, len(shape), reshape(index, (-1,))))
-    if input.ndim:
-        return slices
-    if index.numel() != 1:
+    if input.ndim == 0 and index.numel() != 1:
         raise RuntimeError(
             f"index_select: expected one index into a 0-d tensor, got {index.numel()}"
         )
-    return reshape(slices, ())
+    _check_vector("index_select", shape[dim], index._array, dim)
+    slices: Tensor = getitem(reshape(input, shape), _slices(dim, len(shape), reshape(index, (-1,))))
+    return _shaped(slices, input)
 
 
 @primitive(
@@ -314,26 +315,40 @@ def index_add(
     gx = g;  g_source = alpha times the slices of g.
     index : int64 or int32 Tensor (n); a slice named twice is added to twice
     source : Tensor of the input's shape, but n along `dim`, and of its dtype
+    Into a 0-d input goes a 0-d source, by one index.
     Raises IndexError for an index out of range, RuntimeError for another source.
     """
-    name = "index_add"
-    dim, index = _check_slices(name, input, dim, index, source)
-    result: Tensor = _index_add(input, dim, index, source, alpha)
-    return result
+    dim, index = _check_slices("index_add", input, dim, index, source)
+    rows, source = _with_slices(input, source, dim, index)
+    return _shaped(_index_add(rows, dim, index, source, alpha), input)
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """y = the input with the slices along `dim` that a vector names replaced by the source's.
 
     gx = g but for those slices;  g_source = those slices.
-    index : int64 or int32 Tensor (n)
-    source : Tensor of the input's shape, but n along `dim`, and of its dtype
-    Raises IndexError for an index out of range, RuntimeError for another source.
+    index : int64 Tensor (n)
+    source : Tensor of the input's shape, but n along `dim`, and of its dtype; 0-d if n is 1
+    A 0-d tensor counts as one of shape (1).
+    Raises IndexError for an index out of range or a source of another shape, RuntimeError for one
+    of another dtype.
     """
-    name = "index_copy"
-    dim, index = _check_slices(name, input, dim, index, source)
-    result: Tensor = index_put(input, source, _slices(dim, input.ndim, index))
-    return result
+    dim, index = _check_slices("index_copy", input, dim, index, source)
+    rows, source = _with_slices(input, source, dim, index)
+    return _shaped(index_put(rows, source, _slices(dim, rows.ndim, index)), input)
+
+
+def _with_slices(input: Tensor, source: Tensor, dim: int, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Input and source with at least one dimension."""
+    rows = input if input.ndim else reshape(input, (1,))
+    shape = rows._array.shape
+    return rows, reshape(source, (*shape[:dim], index.numel(), *shape[dim + 1 :]))
+
+
+def _shaped(result: Tensor, input: Tensor) -> Tensor:
+    """A result in the input's shape, which may be 0-d."""
+    like: Tensor = result if input.ndim else owned(reshape(result, ()))
+    return like
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
@@ -356,8 +371,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         value = value.to(input.dtype)
     else:
         value = make(np.asarray(value).astype(input._array.dtype))
-    key = _slices(dim, len(shape), reshape(index, (-1,)))
-    return reshape(index_put(reshape(input, shape), value, key), input._array.shape)
+    places = make(np.unique(index._array % shape[dim]))  # once each: what g_value is the sum of
+    key = _slices(dim, len(shape), places)
+    return owned(reshape(index_put(reshape(input, shape), value, key), input._array.shape))
 
 
 def _check_slices(
@@ -370,16 +386,20 @@ def _check_slices(
         raise RuntimeError(
             f"{name}: expected a source of the input's dtype {input.dtype}, got {source.dtype}"
         )
-    shape = input._array.shape
-    if not shape:
-        raise RuntimeError(f"{name}: expected an input of at least one dimension, got 0-d")
+    copying = name == "index_copy"
+    if copying and index._array.dtype != np.int64:
+        raise RuntimeError(f"{name}: expected an index of int64, got {index.dtype}; use .long()")
+    shape = input._array.shape or (1,)
+    count = index.numel()
+    expected = (*shape[:dim], count, *shape[dim + 1 :])
+    found = source._array.shape
+    if expected == (1,) and found == () and (copying or input.ndim == 0):
+        found = expected
+    if found != expected or (not copying and source.ndim != input.ndim):
+        kind = IndexError if copying else RuntimeError
+        raise kind(f"{name}: expected a source of shape {expected}, got {found}")
     _check_vector(name, shape[dim], index._array, dim)
-    index = reshape(index, (-1,))
-    expected = (*shape[:dim], index.numel(), *shape[dim + 1 :])
-    if source._array.shape != expected:
-        kind = IndexError if name == "index_copy" else RuntimeError
-        raise kind(f"{name}: expected a source of shape {expected}, got {source._array.shape}")
-    return dim, index
+    return dim, reshape(index, (-1,))
 
 
 # -- from anywhere, into a vector
@@ -393,13 +413,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     check_tensors("masked_select", input, mask)
     if mask._array.dtype != np.bool_:
         raise RuntimeError(f"masked_select: expected a bool mask, got {mask.dtype}; use .bool()")
-    try:
-        shape = np.broadcast_shapes(input._array.shape, mask._array.shape)
-    except ValueError:
-        raise RuntimeError(
-            "masked_select: expected shapes that broadcast, got "
-            f"{input._array.shape} and {mask._array.shape}"
-        ) from None
+    shape = common_shape("masked_select", input._array.shape, mask._array.shape)
     result: Tensor = getitem(expand(input, shape), (expand(mask, shape), ...))
     return result
 

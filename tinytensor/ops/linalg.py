@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import FLOATING, Array
+from ..autograd.view import owned
+from ..dtypes import FLOATING, Array, float16, promote_types
 from ..tensor import Tensor, make
 from .check import check_tensors
-from .elementwise import masked_fill
+from .elementwise import masked_fill, zeros_of
 from .index import getitem
 from .reduce import sum
 from .shape import expand, reshape, transpose, unsqueeze
@@ -19,7 +20,7 @@ from .shape import expand, reshape, transpose, unsqueeze
 def _left(g: Any, shape_a: Any, b: Any) -> Any:
     """ga = g bᵀ; vectors are matrices with one row or column."""
     if b.ndim == 1:
-        return unsqueeze(g, -1) * b if len(shape_a.shape) > 1 else g * b
+        return unsqueeze(g, -1) * b
     if len(shape_a.shape) == 1:
         return sum(b * unsqueeze(g, -2), -1)
     return matmul(g, transpose(b, -1, -2))
@@ -28,7 +29,7 @@ def _left(g: Any, shape_a: Any, b: Any) -> Any:
 def _right(g: Any, a: Any, shape_b: Any) -> Any:
     """gb = aᵀ g; a batch times one matrix is one product of the batch laid flat."""
     if len(shape_b.shape) == 1:
-        return a * unsqueeze(g, -1) if a.ndim > 1 else a * g
+        return a * unsqueeze(g, -1)
     if a.ndim == 1:
         return unsqueeze(a, -1) * unsqueeze(g, -2)
     if len(shape_b.shape) == 2 and a.ndim > 2:
@@ -50,7 +51,7 @@ def _check_same_type(a: Array, b: Array) -> None:
     if np.result_type(a) != np.result_type(b):
         raise ValueError(f"expected both to have the same dtype, got {a.dtype} and {b.dtype}")
     if a.dtype == np.bool_:
-        raise ValueError("expected numbers, got bool tensors; use .int() or .float()")
+        raise NotImplementedError("matmul: expected numbers, got bool tensors; use .int()")
 
 
 @primitive(_left, _right, promote=None)
@@ -59,7 +60,7 @@ def matmul(a: Array, b: Array) -> Array:
     _check_same_type(a, b)
     if b.ndim == 2 and a.ndim > 2 and a.flags.c_contiguous and a.size:
         return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
-    return np.matmul(a, b)
+    return np.matmul(a, b, order="C")
 
 
 @primitive(
@@ -88,6 +89,13 @@ def linear(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
 
 def _product(name: str, a: Tensor, b: Tensor, dims: tuple[int, int]) -> Tensor:
     """`matmul` for operands of exactly these numbers of dimensions. Raises RuntimeError."""
+    _check_factors(name, a, b, dims)
+    product: Tensor = matmul(a, b)
+    return product
+
+
+def _check_factors(name: str, a: Tensor, b: Tensor, dims: tuple[int, int]) -> None:
+    """Raise unless two tensors of these numbers of dimensions can be multiplied."""
     check_tensors(name, a, b)
     first, second = a._array.shape, b._array.shape
     if (len(first), len(second)) != dims:
@@ -110,8 +118,6 @@ def _product(name: str, a: Tensor, b: Tensor, dims: tuple[int, int]) -> Tensor:
             f"{name}: expected batches of one size, got shapes {first} and {second}: "
             f"{first[0]} is not {second[0]}"
         )
-    product: Tensor = matmul(a, b)
-    return product
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -168,12 +174,44 @@ def baddbmm(
     return _added("baddbmm", input, batch1, batch2, (3, 3), beta, alpha)
 
 
+def addbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """y = β input + α Σ batch1[b] batch2[b] over b, as `addmm` for batches of matrices."""
+    check_tensors("addbmm", input)
+    _check_factors("addbmm", batch1, batch2, (3, 3))
+    shape = (batch1._array.shape[1], batch2._array.shape[2])
+    total = _plus("addbmm", input, zeros_of(batch1, shape), beta, 1)
+    for one, two in zip(batch1, batch2, strict=True):
+        total = addmm(total, one, two, alpha=alpha)
+    return total
+
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y[i, j] = β input[i, j] + α vec1[i] vec2[j]; the input is broadcast to that shape.
+
+    The types are promoted. For β = 0 the input counts for nothing, as in `addmm`.
+    """
+    check_tensors("addr", input, vec1, vec2)
+    kind = promote_types(input.dtype, promote_types(vec1.dtype, vec2.dtype))
+    wide = np.float32 if kind is float16 else kind  # rounded once, as in torch
+    product = outer(vec1.to(wide), vec2.to(wide))
+    return _plus("addr", input.to(wide), product, beta, alpha).to(kind)
+
+
 def _added(
     name: str, input: Tensor, a: Tensor, b: Tensor, dims: tuple[int, int], beta: Any, alpha: Any
 ) -> Tensor:
     """β input + α a b."""
     check_tensors(name, input)
-    product = _product(name, a, b, dims)
+    if all(isinstance(x, Tensor) and x._array.dtype == np.float16 for x in (input, a, b)):
+        input, a, b = (x.to(np.float32) for x in (input, a, b))  # rounded once, as in torch
+        return _added(name, input, a, b, dims, beta, alpha).to(np.float16)
+    return _plus(name, input, _product(name, a, b, dims), beta, alpha)
+
+
+def _plus(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """β input + α product, for an input of its dtype that broadcasts to its shape."""
     if input.dtype != product.dtype:
         raise RuntimeError(
             f"{name}: expected all to have the same dtype, got {input.dtype} and {product.dtype}"
@@ -185,12 +223,6 @@ def _added(
             f"{name}: expected an input that broadcasts to the product's shape {target}, "
             f"got {shape}"
         )
-    if input._array.dtype == np.float16:  # rounded once, as in torch
-        input, product = (
-            input.to(np.float32),
-            _product(name, a.to(np.float32), b.to(np.float32), dims),
-        )
-        return (_times(expand(input, target), beta) + _times(product, alpha)).to(np.float16)
     return _times(expand(input, target), beta) + _times(product, alpha)
 
 
@@ -221,8 +253,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     pairs = list(zip(first, second, strict=True))
     spread = reshape(input, tuple(size for n, _ in pairs for size in (n, 1)))
     repeated = reshape(other, tuple(size for _, m in pairs for size in (1, m)))
-    product: Tensor = reshape(spread * repeated, tuple(n * m for n, m in pairs))
-    return product
+    return owned(reshape(spread * repeated, tuple(n * m for n, m in pairs)))
 
 
 def trace(input: Tensor) -> Tensor:

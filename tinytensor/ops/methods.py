@@ -3,63 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..autograd.inplace import check_writable, in_place, write
+from ..autograd.inplace import check_writable, in_place, turn_in_place, write
 from ..autograd.mode import threads
+from ..dtypes import dtype
 from ..tensor import Tensor, bind, make
 from . import elementwise as e
 from . import (
+    extreme,
     index,
     linalg,
     norm,
     parts,
     reduce,
     scan,
+    scatter,
     shape,
     sort,
     statistics,
     tiling,
 )
-from .create import as_number, stored
+from .check import as_int
+from .making import as_number, stored
 
 
 def _sizes(function: Callable[..., Any]) -> Callable[..., Any]:
     """A method that takes its sizes or dimensions as torch does: x.view(2, 3) or x.view((2, 3))."""
 
+    name = function.__name__
+
     def method(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
         sizes += tuple(named.values())
+        if not sizes:
+            raise TypeError(f"{name}: expected sizes or dimensions, got none")
         if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
             sizes = tuple(sizes[0])
-        return function(self, tuple(int(n) for n in sizes))
+        return function(self, tuple(as_int("sizes or dimensions", n, f"{name}: ") for n in sizes))
 
-    method.__name__ = function.__name__
+    method.__name__ = name
     method.__doc__ = function.__doc__
     return method
 
 
-def _t(self: Tensor) -> Tensor:
-    """The transpose of a matrix; a tensor of fewer dimensions as it is."""
-    if self.ndim > 2:
-        raise RuntimeError(
-            f"t: expected a tensor of at most 2 dimensions, got {self.ndim}; use .mT"
-        )
-    return shape.permute(self, tuple(range(self.ndim))[::-1])
+_view_sizes = _sizes(shape.view)
 
 
-def _transposed(self: Tensor, name: str) -> Tensor:
+def _view(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
+    """The same memory in another shape, view(2, 3) or view((2, 3)), or as numbers of another type.
+
+    Raises RuntimeError where that needs a copy.
+    """
+    kind = sizes[0] if len(sizes) == 1 else named.get("dtype")
+    if isinstance(kind, dtype):
+        return shape.view_as_type(self, kind)
+    return _view_sizes(self, *sizes, **named)
+
+
+def _transposed(self: Tensor, name: str) -> Any:
     """The last two dimensions exchanged; a 0-d tensor as it is."""
     if self.ndim == 1:
         raise RuntimeError(f"{name}: expected a matrix or a batch of matrices, got a vector")
-    return shape.transpose(self, -1, -2)
+    return shape.adjoint(self)
 
 
-def _matrix_transposed(self: Tensor) -> Tensor:
+def _matrix_transposed(self: Tensor) -> Any:
     if self.ndim not in (0, 2):
         raise RuntimeError(f"H: expected a matrix, got {self.ndim} dimensions; use .mH")
-    return _transposed(self, "H")
+    return shape.adjoint(self)
+
+
+# What undoes `t_`, `transpose_`, `unsqueeze_` ...: they get arrays too, so they call primitives
+
+
+def _turned_back(turned: Any, before: tuple[int, ...], args: Any, kwargs: Any) -> Any:
+    """The same two dimensions exchanged once more; without arguments all of them (`t`)."""
+    if args or kwargs:
+        return shape.transpose(turned, *args, *kwargs.values())
+    return shape.permute(turned, tuple(range(len(before)))[::-1])
+
+
+def _as_before(turned: Any, before: tuple[int, ...], args: Any, kwargs: Any) -> Any:
+    """The shape before a dimension of size 1 was put in or taken out."""
+    return shape.reshape(turned, before)
 
 
 # -- iterating
@@ -96,9 +124,20 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     if any(isinstance(part, int) for part in key):
         before, key = index.without_ints(key)
         self = index.getitem(self, before)
+    if value.dtype != self.dtype and not (value.numel() == 1 and _is_mask(key)):
+        raise RuntimeError(
+            f"setitem: expected a value of the tensor's dtype {self.dtype} at an index of tensors, "
+            f"got {value.dtype}; use .to(...)"
+        )
     mode = threads.mode
     check_writable(self, mode, "setitem")
     write(self, index.index_put(self, value.to(self.dtype), key), mode, "setitem")
+
+
+def _is_mask(key: tuple[Any, ...]) -> bool:
+    """Whether all tensors and arrays in an index are bool."""
+    arrays = (part._array if isinstance(part, Tensor) else part for part in key)
+    return all(part.dtype == np.bool_ for part in arrays if isinstance(part, np.ndarray))
 
 
 def _without_leading_ones(value: Tensor, ndim: int) -> Tensor:
@@ -138,65 +177,45 @@ def _requires_no_grad(self: Tensor) -> Tensor:
     return self
 
 
-class Extreme(NamedTuple):
-    """The values along a dimension that are largest, or smallest, and where they stand."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element; along a `dim` the pair (values, indices); of two tensors `maximum`."""
-    return _extreme(input, dim, keepdim, e.maximum, reduce.amax, reduce.argmax)
-
-
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; along a `dim` the pair (values, indices); of two tensors `minimum`."""
-    return _extreme(input, dim, keepdim, e.minimum, reduce.amin, reduce.argmin)
-
-
-def _extreme(input: Tensor, dim: Any, keepdim: bool, of_two: Any, of_all: Any, place: Any) -> Any:
-    if dim is None:
-        return of_all(input)
-    if isinstance(dim, Tensor):
-        return of_two(input, dim)
-    indices = place(input, dim, True)
-    values = index.gather(input, dim, indices)
-    if not keepdim:
-        values, indices = shape.squeeze(values, dim), shape.squeeze(indices, dim)
-    return Extreme(values, indices)
-
-
 # -- binding
 
 
 def _bind_all() -> None:
     plain = (
         reduce.prod, scan.cumsum, scan.cumprod, scan.logcumsumexp, statistics.var, statistics.std,
-        statistics.median, statistics.count_nonzero, statistics.aminmax, norm.norm, shape.ravel,
-        shape.unflatten, shape.movedim, shape.swapaxes, shape.swapdims, shape.roll, parts.narrow,
+        statistics.median, statistics.count_nonzero, extreme.aminmax, norm.norm, shape.ravel,
+        shape.t, shape.adjoint, shape.unflatten, shape.movedim, shape.swapaxes, shape.swapdims,
+        shape.roll, parts.narrow,
         parts.select, parts.tensor_split, parts.diagonal, parts.diag, parts.tril, parts.triu,
         parts.unfold, tiling.repeat_interleave,
         reduce.sum, reduce.mean, reduce.amax, reduce.amin, reduce.argmax, reduce.argmin,
         reduce.any, reduce.all, reduce.softmax, reduce.log_softmax, reduce.logsumexp,
         shape.flatten, shape.squeeze, shape.unsqueeze, shape.transpose, shape.unbind, shape.split,
         shape.chunk, index.gather, index.scatter_add, linalg.matmul,
-        index.scatter, index.index_select, index.index_add, index.index_copy, index.index_fill,
+        scatter.scatter, scatter.scatter_reduce, scatter.masked_scatter, scatter.index_put,
+        index.index_select, index.index_add, index.index_copy, index.index_fill,
         index.masked_select, index.take, index.take_along_dim, linalg.mm, linalg.bmm, linalg.mv,
-        linalg.dot, linalg.outer, linalg.addmm, linalg.addmv, linalg.baddbmm, linalg.kron,
+        linalg.dot, linalg.outer, linalg.addmm, linalg.addmv, linalg.addr, linalg.addbmm,
+        linalg.baddbmm, linalg.kron,
         linalg.trace, sort.sort, sort.argsort, sort.topk, sort.unique, sort.nonzero,
     )  # fmt: skip
     bind(**{function.__name__: function for function in plain})
     written = (
-        index.scatter_add,
-        index.scatter, index.index_add, index.index_copy, index.index_fill, linalg.addmm,
-        linalg.addmv, linalg.baddbmm, scan.cumsum,
+        index.scatter_add, scatter.scatter, scatter.scatter_reduce, scatter.masked_scatter,
+        scatter.index_put, index.index_add, index.index_copy, index.index_fill, linalg.addmm,
+        linalg.addmv, linalg.addr, linalg.addbmm, linalg.baddbmm, scan.cumsum,
         scan.cumprod, parts.tril, parts.triu,
     )  # fmt: skip
     bind(**{f"{f.__name__}_": in_place(f"{f.__name__}_", f) for f in written})
+    for function in (shape.t, shape.transpose, shape.swapaxes, shape.swapdims):
+        name = f"{function.__name__}_"
+        bind(**{name: turn_in_place(name, function, _turned_back)})
+    for function in (shape.squeeze, shape.unsqueeze):
+        name = f"{function.__name__}_"
+        bind(**{name: turn_in_place(name, function, _as_before)})
     bind(
         reshape=_sizes(shape.reshape),
-        view=_sizes(shape.view),
+        view=_view,
         expand=_sizes(shape.expand),
         permute=_sizes(shape.permute),
         flip=_sizes(shape.flip),
@@ -207,15 +226,13 @@ def _bind_all() -> None:
         reshape_as=lambda self, other: shape.reshape(self, other.shape),
         expand_as=lambda self, other: shape.expand(self, other.shape),
         view_as=lambda self, other: shape.view(self, other.shape),
-        t=_t,
-        contiguous=lambda self: self if self.is_contiguous() else e.clone(self),
+        contiguous=lambda self: self if self.is_contiguous() else e.contiguous(self),
         T=property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1])),
         mT=property(lambda self: _transposed(self, "mT")),
         mH=property(lambda self: _transposed(self, "mH")),
         H=property(_matrix_transposed),
-        adjoint=lambda self: _transposed(self, "adjoint"),
-        max=max,
-        min=min,
+        max=extreme.max,
+        min=extreme.min,
         where=lambda self, condition, other: e.where(condition, self, other),
         copy_=_copy_,
         detach_=_requires_no_grad,

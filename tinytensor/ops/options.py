@@ -31,6 +31,20 @@ def with_dtype(function: Function) -> Function:
     return call
 
 
+def with_last_dtype(function: Function) -> Function:
+    """As `with_dtype`, where torch takes the `dtype` also as the last argument, without a name."""
+    typed = with_dtype(function)
+    count = len(inspect.signature(function).parameters)
+
+    @functools.wraps(typed)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > count:
+            return typed(*args[:count], dtype=args[count], **kwargs)
+        return typed(*args, **kwargs)
+
+    return call
+
+
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -39,6 +53,9 @@ def with_numpy_names(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        for name, own in _NUMPY_NAMES.items():
+            if name in kwargs and own in kwargs:
+                raise TypeError(f"{function.__name__}: expected {own} or {name}, got both")
         return function(*args, **{_NUMPY_NAMES.get(k, k): value for k, value in kwargs.items()})
 
     return call

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import Array
+from ..dtypes import Array, check_fits
 from ..tensor import Tensor, make
-from .elementwise import clone
+from .check import as_int
+from .elementwise import contiguous
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -60,7 +61,7 @@ def pad(
         The last three pad the last 1, 2 or 3 dimensions of 2 or 3, 3 or 4, 4 or 5.
     Raises RuntimeError if there are not enough elements, NotImplementedError as torch does.
     """
-    widths = tuple(int(n) for n in pad)
+    widths = tuple(as_int("pad", n, "pad: ") for n in pad)
     if len(widths) % 2:
         raise RuntimeError(f"pad: expected an even number of widths, got {len(widths)}")
     count = len(widths) // 2
@@ -71,7 +72,9 @@ def pad(
     backwards = [(widths[2 * i], widths[2 * i + 1]) for i in range(count)]
     pairs = ((0, 0),) * (input.ndim - count) + tuple(reversed(backwards))
     if mode == "constant":
-        return constant_pad(input, pairs, 0 if value is None else value)
+        filling = 0 if value is None else value
+        check_fits("pad", filling, input._array.dtype)
+        return constant_pad(input, pairs, filling)
     if mode not in _MODES:
         raise NotImplementedError(f"pad: expected a mode among {_MODES}, got {mode!r}")
     if value is not None and value != 0:
@@ -81,12 +84,20 @@ def pad(
             f"pad: expected 2 widths for 2 or 3 dimensions, 4 for 3 or 4, 6 for 4 or 5 with mode "
             f"{mode!r}, got {len(widths)} for {input.ndim}"
         )
+    if input._array.dtype == np.bool_ and mode != "circular":
+        raise NotImplementedError(f"pad: expected numbers with mode {mode!r}, got a bool tensor")
+    batched = input.ndim > count + 1
+    if mode != "circular" and 0 in input._array.shape[batched:]:
+        raise RuntimeError(
+            f"pad: expected sizes above 0 (but for a batch) with mode {mode!r}, got shape "
+            f"{input._array.shape}"
+        )
     result = input
     for dim, (before, after) in enumerate(pairs):
         if before or after:
             places = _places(mode, input.shape[dim], before, after)
             result = result[(*(slice(None),) * dim, make(places))]
-    return clone(input) if result is input else result
+    return contiguous(input) if result is input else result
 
 
 def _places(mode: str, size: int, before: int, after: int) -> Array:

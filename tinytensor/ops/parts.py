@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd.primitive import primitive
 from ..dtypes import Array
 from ..tensor import Tensor
+from .check import as_int
 from .elementwise import clone
 from .shape import wrap_dim
 
@@ -22,14 +23,23 @@ def _at(dim: int, part: Any) -> tuple[Any, ...]:
 
 
 def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
-    """The `length` elements from `start` on (from the end if negative) along `dim`, as a view."""
+    """The `length` elements from `start` on (from the end if negative) along `dim`, as a view.
+
+    start : a number or a 0-d integer Tensor
+    """
+    length = as_int("length", length, "narrow: ")
     if input.ndim == 0:
         raise RuntimeError("narrow: expected at least one dimension, got a 0-d tensor")
+    if isinstance(start, Tensor) and (start.ndim or start._array.dtype.kind not in "iu"):
+        raise RuntimeError(
+            f"narrow: expected start to be a number or a 0-d integer tensor, got {start.dtype} of "
+            f"shape {tuple(start.shape)}"
+        )
     if length < 0:
         raise RuntimeError(f"narrow: expected length >= 0, got {length}")
     dim = wrap_dim(dim, input.ndim, "narrow")
     size = input.shape[dim]
-    first = int(start)
+    first = as_int("start", start, "narrow: ")
     if not -size <= first <= size:
         raise IndexError(f"narrow: expected start in [{-size}, {size}], got {first}")
     first += size if first < 0 else 0
@@ -43,13 +53,14 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The slice number `index` along `dim`, which goes away, as a view."""
+    index = as_int("index", index, "select: ")
     if input.ndim == 0:
         raise IndexError("select: expected at least one dimension, got a 0-d tensor")
     dim = wrap_dim(dim, input.ndim, "select")
     size = input.shape[dim]
     if not -size <= index < size:
         raise IndexError(f"select: expected index in [{-size}, {size - 1}], got {index}")
-    return input[_at(dim, int(index))]
+    return input[_at(dim, index)]
 
 
 def tensor_split(
@@ -58,18 +69,23 @@ def tensor_split(
     dim: int = 0,
     *,
     indices: Sequence[int] | None = None,
+    tensor_indices_or_sections: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Views that follow each other along `dim`: so many, or cut at the given indices.
 
     Of a number of parts the first ones are larger by one if they can't be equal. Indices are read
-    as in a slice. Both come in the same place (`sections`); `indices` is the second by name.
+    as in a slice. Both come in the same place (`sections`); `indices` is the second by name, and
+    `tensor_indices_or_sections` either in an int64 Tensor.
     """
     if input.ndim == 0:
         raise RuntimeError("tensor_split: expected at least one dimension, got a 0-d tensor")
     dim = wrap_dim(dim, input.ndim, "tensor_split")
-    how = sections if indices is None else indices
-    if how is None:
-        raise TypeError("tensor_split: expected sections or indices, got neither")
+    given = [n for n in (sections, indices, tensor_indices_or_sections) if n is not None]
+    if len(given) != 1:
+        raise TypeError(f"tensor_split: expected sections or indices, got {len(given)} of them")
+    how = given[0]
+    if isinstance(how, Tensor) and how._array.dtype != np.int64:
+        raise RuntimeError(f"tensor_split: expected a tensor of int64, got {how.dtype}")
     wanted = how.tolist() if isinstance(how, Tensor) else how
     if isinstance(wanted, int):
         if wanted <= 0:
@@ -100,7 +116,7 @@ def diagonal(x: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
 
 def _diagonal(x: Array, offset: int, dim1: int, dim2: int) -> Array:
     """NumPy's diagonal, which is read-only, as writable as x."""
-    y = np.diagonal(x, offset, dim1, dim2)
+    y = np.diagonal(x, as_int("offset", offset), dim1, dim2)
     y.flags.writeable = x.flags.writeable
     return y
 
@@ -128,23 +144,24 @@ def diag(input: Tensor, diagonal: int = 0) -> Any:
 _DIAGONAL = diagonal  # `diag` has an argument of that name
 
 
-def _check_matrix(x: Array) -> None:
+def _triangle(part: Callable[[Array, int], Array], x: Array, diagonal: int) -> Array:
+    """NumPy's `tril` or `triu`, in memory row by row."""
+    diagonal = as_int("diagonal", diagonal)
     if x.ndim < 2:
         raise ValueError(f"expected at least 2 dimensions, got {x.ndim}")
+    return np.array(part(x, diagonal), order="C")
 
 
 @primitive(lambda g, diagonal: tril(g, diagonal), promote=None)
 def tril(x: Array, diagonal: int = 0) -> Array:
     """y = x on and below a diagonal, 0 above it, as a copy;  gx = g there."""
-    _check_matrix(x)
-    return np.array(np.tril(x, diagonal), order="C")
+    return _triangle(np.tril, x, diagonal)
 
 
 @primitive(lambda g, diagonal: triu(g, diagonal), promote=None)
 def triu(x: Array, diagonal: int = 0) -> Array:
     """y = x on and above a diagonal, 0 below it, as a copy;  gx = g there."""
-    _check_matrix(x)
-    return np.array(np.triu(x, diagonal), order="C")
+    return _triangle(np.triu, x, diagonal)
 
 
 # -- windows

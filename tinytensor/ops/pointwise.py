@@ -37,6 +37,14 @@ def _not_equal(self: Tensor, other: Any) -> Any:
     return compare.ne(self, other)
 
 
+def _inverted(self: Tensor) -> Any:
+    """~x, element by element. Raises TypeError for a floating-point tensor."""
+    if self.is_floating_point():
+        kind = self.dtype
+        raise TypeError(f"bitwise_not: expected a bool or integer tensor, got {kind}; use x == 0")
+    return compare.bitwise_not(self)
+
+
 def _in_own_type(function: Callable[..., Any]) -> Callable[..., Any]:
     """A comparison as 0 and 1 in the type of its first operand, to which no gradient goes."""
 
@@ -51,7 +59,7 @@ def _bind_all() -> None:
     changing: list[Callable[..., Any]] = [
         aliases.add, aliases.sub, aliases.div, aliases.pow, e.mul, e.neg, e.abs, e.sign, e.square,
         e.sqrt, e.rsqrt, e.reciprocal, e.exp, e.exp2, e.expm1, e.log, e.log2, e.log10, e.log1p,
-        e.tanh, e.sigmoid, e.clamp, aliases.clamp_min, aliases.clamp_max, e.lerp, e.addcmul,
+        e.tanh, e.sigmoid, e.clamp, e.clamp_min, e.clamp_max, e.lerp, e.addcmul,
         e.addcdiv, e.masked_fill, e.nan_to_num, activations.relu, special.erf, special.logit,
         t.sin, t.cos, t.tan, t.asin, t.acos, t.atan, t.atan2, t.sinh, t.cosh, t.asinh, t.acosh,
         t.atanh, rounding.floor, rounding.ceil, rounding.round, rounding.trunc, rounding.frac,
@@ -114,7 +122,7 @@ def _bind_all() -> None:
         __xor__=compare.bitwise_xor,
         __rxor__=compare.bitwise_xor,
         __ixor__=in_place("bitwise_xor_", compare.bitwise_xor),
-        __invert__=compare.bitwise_not,
+        __invert__=_inverted,
     )
 
 

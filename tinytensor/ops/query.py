@@ -73,6 +73,8 @@ def _close(op: str, a: Any, b: Any, rtol: float, atol: float, equal_nan: bool) -
         ) from None
     with np.errstate(all="ignore"):
         same = np.equal(x, y)
+        if rtol == 0 and atol == 0 and not equal_nan:
+            return np.asarray(same)
         if x.dtype.kind != "f":
             kind = dtypes.get_default_dtype().numpy
             x, y = x.astype(kind), y.astype(kind)
@@ -106,4 +108,4 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool(np.array_equal(input._array, other._array))
 
 
-bind(isclose=isclose, allclose=allclose, equal=equal)
+bind(isclose=isclose, allclose=allclose, equal=equal, is_nonzero=is_nonzero)

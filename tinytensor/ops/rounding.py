@@ -8,6 +8,7 @@ import numpy as np
 
 from ..autograd.primitive import primitive
 from ..dtypes import FLOATING, Array
+from ..tensor import Tensor
 from .elementwise import zeros_like
 
 
@@ -52,16 +53,25 @@ def frac(x: Array) -> Array:
 
 
 @primitive(lambda g: zeros_like(g))
-def round(x: Array, decimals: int = 0) -> Array:
-    """y = x to so many decimals (tens, hundreds ... where below 0), half to even;  gx = 0."""
+def _round(x: Array, decimals: int | None = None) -> Array:
     _refuse_bool("round", x)
-    if decimals == 0:
+    if decimals is None:
         return np.rint(x) if x.dtype.kind in FLOATING else x.copy()
     _refuse_whole("round", x)
     ten_power = x.dtype.type(10.0 ** abs(decimals))
     if decimals < 0:
         return np.rint(x / ten_power) * ten_power
     return np.rint(x * ten_power) / ten_power
+
+
+def round(input: Tensor, *, decimals: int | None = None) -> Tensor:
+    """y = the nearest whole number, the even one of two as near;  gx = 0.
+
+    decimals : y = x to so many decimals, to tens, hundreds ... where below 0, for floating-point
+        tensors only (else NotImplementedError)
+    """
+    result: Tensor = _round(input, decimals)
+    return result
 
 
 # -- division with a remainder
@@ -72,7 +82,7 @@ def _check_division(name: str, a: Any, b: Any) -> None:
     kind = np.result_type(a, b).kind
     if kind == "b":
         raise NotImplementedError(f"{name}: expected numbers, got bool tensors; use .long()")
-    if kind != "f" and not np.all(b):
+    if kind != "f" and np.size(a) and not np.all(b):
         raise RuntimeError(f"{name}: ZeroDivisionError: an integer was divided by 0; use .float()")
 
 

@@ -50,7 +50,7 @@ def _along(accumulate: Any, x: Array, dim: int) -> Array:
 
 
 def _cumsum_rule(g: Any, dim: int) -> Any:
-    return flip(cumsum(flip(g, dim), dim), dim) if g.ndim else g
+    return flip(cumsum(flip(g, (dim,)), dim), (dim,))
 
 
 @with_dtype
@@ -61,7 +61,7 @@ def cumsum(x: Array, dim: int) -> Array:
 
 
 def _cumprod_rule(g: Any, x: Any, y: Any, dim: int) -> Any:
-    if x.ndim == 0 or x.shape[dim] == 0:
+    if x.ndim == 0:
         return g
     last = stretch(x, dim, -1, None)
     before = shifted(y, dim, ones_like(last))
@@ -85,7 +85,7 @@ def _growth(x: Any, y: Any) -> Any:
 
 
 def _logcumsumexp_rule(g: Any, x: Any, y: Any, dim: int) -> Any:
-    if x.ndim == 0 or x.shape[dim] == 0:
+    if x.ndim == 0:
         return g
     following = stretch(y, dim, 1, None)
     ratio = _growth(stretch(y, dim, None, -1), following)

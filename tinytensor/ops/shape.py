@@ -10,22 +10,37 @@ import numpy as np
 
 from ..autograd.primitive import primitive
 from ..autograd.view import Path
-from ..dtypes import Array
-from .elementwise import zeros_like, zeros_of
+from ..dtypes import Array, numpy_dtype
+from ..tensor import Size
+from .check import as_int, check_tensors
+from .elementwise import order_of, zeros_like, zeros_of
 
 
 def wrap_dim(dim: int, ndim: int, name: str = "") -> int:
     """A dimension counted from the front. Raises IndexError outside [-ndim, ndim - 1].
 
     name : of the function, where no primitive puts its own in front
+    Raises TypeError for what is no integer.
     """
+    prefix = name and f"{name}: "
+    if not isinstance(dim, int):
+        dim = as_int("dim", dim, prefix)
     reach = max(ndim, 1)
     if not -reach <= dim < reach:
         raise IndexError(
-            f"{name and name + ': '}Dimension out of range (expected to be in range of "
+            f"{prefix}Dimension out of range (expected to be in range of "
             f"[{-reach}, {reach - 1}], but got {dim})"
         )
     return dim % reach
+
+
+def wrap_dims(dims: int | Sequence[int], ndim: int) -> tuple[int, ...]:
+    """Different dimensions counted from the front. Raises ValueError if one comes twice."""
+    several = dims if isinstance(dims, (tuple, list)) else (dims,)
+    wrapped = tuple(wrap_dim(dim, ndim) for dim in several)
+    if len(set(wrapped)) != len(wrapped):
+        raise ValueError(f"expected different dimensions, got {several}")
+    return wrapped
 
 
 # -- the same elements in another shape
@@ -33,17 +48,23 @@ def wrap_dim(dim: int, ndim: int, name: str = "") -> int:
 
 @primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
 def reshape(x: Array, shape: Sequence[int]) -> Array:
-    """y = x's elements, in row-major order, in another shape (one size may be -1).
+    """y = x's elements, row by row, in another shape (one size may be -1).
 
     A view if the strides allow it, else a copy;  gx = g in x's shape.
     """
+    return _reshaped(x, shape)
+
+
+def _reshaped(x: Array, shape: Sequence[int]) -> Array:
+    if any(size < -1 for size in shape):
+        raise ValueError(f"expected sizes of at least 0, or one -1, got {tuple(shape)}")
     return x.reshape(tuple(shape))
 
 
 @primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
 def view(x: Array, shape: Sequence[int]) -> Array:
     """As `reshape`, and always a view: raises RuntimeError where that needs a copy."""
-    y = x.reshape(tuple(shape))
+    y = _reshaped(x, shape)
     if y.size and not np.may_share_memory(x, y):
         raise ValueError(
             f"view size {tuple(shape)} is not compatible with the tensor's strides; use .reshape()"
@@ -53,12 +74,12 @@ def view(x: Array, shape: Sequence[int]) -> Array:
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The tensor with its dimensions start_dim to end_dim made one; itself if there is but one."""
-    if input.ndim == 0:
-        return reshape(input, (1,))
     start = wrap_dim(start_dim, input.ndim, "flatten")
     end = wrap_dim(end_dim, input.ndim, "flatten")
     if start > end:
         raise RuntimeError(f"flatten: start_dim {start_dim} must not come after end_dim {end_dim}")
+    if input.ndim == 0:
+        return reshape(input, (1,))
     if start == end:
         return input
     sizes = input.shape
@@ -69,12 +90,14 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def ravel(input: Any) -> Any:
-    """The tensor as one dimension: a view if the strides allow it."""
-    return reshape(input, (-1,))
+    """The tensor as one dimension, contiguous: a view if it is contiguous itself, else a copy."""
+    return reshape(input.contiguous(), (-1,))
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """The tensor with one dimension taken apart into `sizes` (one may be -1), as a view."""
+    if input.ndim == 0:
+        raise RuntimeError("unflatten: expected at least one dimension, got a 0-d tensor")
     dim = wrap_dim(dim, input.ndim, "unflatten")
     sizes = tuple(sizes)
     if not sizes:
@@ -91,13 +114,19 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     return reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
 
 
+@primitive(None, promote=None, view=True)
+def view_as_type(x: Array, dtype: Any) -> Array:
+    """y = the bytes of x read as numbers of another type: torch's `view(dtype)`. No derivative.
+
+    Where the types differ in size, so does the last dimension, which must lie in memory as one.
+    """
+    return x.view(numpy_dtype(dtype))
+
+
 @primitive(lambda g, shape_x: reshape(g, shape_x.shape), promote=None, view=True)
 def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
     """y = x without its dimensions of size 1: all of them, or those in `dim`."""
-    if dim is None:
-        dims: set[int] = set(range(x.ndim))
-    else:
-        dims = {wrap_dim(d, x.ndim) for d in ((dim,) if isinstance(dim, int) else dim)}
+    dims = range(x.ndim) if dim is None else wrap_dims(dim, x.ndim)
     return x.reshape([size for i, size in enumerate(x.shape) if size != 1 or i not in dims])
 
 
@@ -112,13 +141,16 @@ def unsqueeze(x: Array, dim: int) -> Array:
 
 @primitive(lambda g: g, promote=None, view=True)
 def expand(x: Array, size: Sequence[int]) -> Array:
-    """y = x broadcast to `size` (-1: as it is), without a copy;  gx = g summed over the rest."""
+    """y = x broadcast to `size` (-1: as it is), without a copy;  gx = g summed over the rest.
+
+    Raises RuntimeError where a size that is not 1 would change.
+    """
     extra = len(size) - x.ndim
     if extra < 0:
         raise ValueError(f"expected at least {x.ndim} sizes, got {tuple(size)}")
     full = [(x.shape[i - extra] if n == -1 and i >= extra else n) for i, n in enumerate(size)]
-    if tuple(full) == x.shape:
-        return x[...]
+    if x.shape == tuple(full[extra:]) and set(full[:extra]) <= {1}:
+        return x[(None,) * extra + (...,)]  # nothing is stretched: it may be written to
     return np.broadcast_to(x, full)
 
 
@@ -128,16 +160,30 @@ def broadcast_to(input: Any, size: Sequence[int]) -> Any:
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """The tensors as views of the one shape that they broadcast to."""
+    """The tensors as views of the one shape that they broadcast to; itself what has it already."""
+    check_tensors("broadcast_tensors", *tensors)
     shapes = [tuple(tensor.shape) for tensor in tensors]
+    common = common_shape("broadcast_tensors", *shapes)
+    return tuple(
+        tensor if shape == common else expand(tensor, common)
+        for tensor, shape in zip(tensors, shapes, strict=True)
+    )
+
+
+def broadcast_shapes(*shapes: int | Sequence[int]) -> Size:
+    """The shape that tensors of the given shapes broadcast to. Raises RuntimeError for none."""
+    return Size(common_shape("broadcast_shapes", *shapes))
+
+
+def common_shape(name: str, *shapes: int | Sequence[int]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to. Raises RuntimeError, in the name of a function."""
     try:
-        common = np.broadcast_shapes(*shapes)
+        return np.broadcast_shapes(*shapes)
     except ValueError:
         listed = ", ".join(map(str, shapes))
         raise RuntimeError(
-            f"broadcast_tensors: expected sizes that are equal or 1, got shapes {listed}"
+            f"{name}: expected sizes that are equal or 1, so that shapes broadcast, got {listed}"
         ) from None
-    return tuple(expand(tensor, common) for tensor in tensors)
 
 
 # -- dimensions in another order
@@ -159,9 +205,8 @@ def permute(x: Array, dims: Sequence[int]) -> Array:
 @primitive(lambda g, dim0, dim1: transpose(g, dim0, dim1), promote=None, view=True)
 def transpose(x: Array, dim0: int, dim1: int) -> Array:
     """y = x with two dimensions exchanged;  gx = g with them exchanged back."""
-    if x.ndim == 0:
-        return x[...]
-    return x.swapaxes(wrap_dim(dim0, x.ndim), wrap_dim(dim1, x.ndim))
+    first, second = wrap_dim(dim0, x.ndim), wrap_dim(dim1, x.ndim)
+    return x.swapaxes(first, second) if x.ndim else x[...]
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
@@ -174,12 +219,22 @@ def swapdims(input: Any, dim0: int, dim1: int) -> Any:
     return transpose(input, dim0, dim1)
 
 
-def _wrapped_dims(input: Any, dims: int | Sequence[int], what: str) -> list[int]:
-    dims = (dims,) if isinstance(dims, int) else tuple(dims)
-    wrapped = [wrap_dim(dim, input.ndim, "movedim") for dim in dims]
-    if len(set(wrapped)) != len(wrapped):
-        raise RuntimeError(f"movedim: expected different dimensions, got {what} {dims}")
-    return wrapped
+def t(input: Any) -> Any:
+    """The transpose of a matrix; a tensor of fewer dimensions as it is. Raises RuntimeError."""
+    check_tensors("t", input)
+    if input.ndim > 2:
+        raise RuntimeError(
+            f"t: expected a tensor of at most 2 dimensions, got {input.ndim}; use .mT"
+        )
+    return permute(input, tuple(range(input.ndim))[::-1])
+
+
+def adjoint(input: Any) -> Any:
+    """The last two dimensions exchanged (numbers are real); a 0-d tensor as it is."""
+    check_tensors("adjoint", input)
+    if input.ndim == 1:
+        raise RuntimeError("adjoint: expected a matrix or a batch of matrices, got a vector")
+    return transpose(input, -1, -2) if input.ndim else input
 
 
 def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
@@ -187,34 +242,44 @@ def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence
 
     A view.
     """
-    moved = _wrapped_dims(input, source, "source")
-    places = _wrapped_dims(input, destination, "destination")
-    if len(moved) != len(places):
+    if isinstance(source, int) != isinstance(destination, int):
+        raise TypeError("movedim: expected two dimensions or two lists of them, got one of each")
+    sources, places = (_listed(source), _listed(destination))
+    if len(sources) != len(places):
         raise RuntimeError(
             "movedim: expected as many source as destination dimensions, "
-            f"got {len(moved)} and {len(places)}"
+            f"got {len(sources)} and {len(places)}"
+        )
+    moved = [wrap_dim(dim, input.ndim, "movedim") for dim in sources]
+    ends = [wrap_dim(dim, input.ndim, "movedim") for dim in places]
+    if len(set(moved)) != len(moved) or len(set(ends)) != len(ends):
+        raise RuntimeError(
+            f"movedim: expected different dimensions, got source {sources}, destination {places}"
         )
     if input.ndim == 0:
         return permute(input, ())
     rest = iter([dim for dim in range(input.ndim) if dim not in moved])
-    sources = dict(zip(places, moved, strict=True))
-    order = [sources[i] if i in sources else next(rest) for i in range(input.ndim)]
+    origin = dict(zip(ends, moved, strict=True))
+    order = [origin[i] if i in origin else next(rest) for i in range(input.ndim)]
     return permute(input, tuple(order))
 
 
 moveaxis = movedim
 
 
-@primitive(lambda g, dims: flip(g, dims), promote=None)
-def flip(x: Array, dims: int | Sequence[int]) -> Array:
-    """y = x with the order along `dims` reversed, as a copy;  gx = g reversed."""
-    return np.ascontiguousarray(np.flip(x, dims if isinstance(dims, int) else tuple(dims)))
-
-
 def _listed(value: int | Sequence[int] | None) -> tuple[int, ...]:
     if value is None:
         return ()
     return (value,) if isinstance(value, int) else tuple(value)
+
+
+@primitive(lambda g, dims: flip(g, dims), promote=None)
+def flip(x: Array, dims: Sequence[int]) -> Array:
+    """y = x with the order along `dims` reversed, as a copy;  gx = g reversed."""
+    if not isinstance(dims, (tuple, list)):
+        raise TypeError(f"expected a tuple of dimensions, got {dims!r}")
+    along = wrap_dims(dims, x.ndim)
+    return np.array(np.flip(x, along) if x.ndim else x, order=order_of(x))
 
 
 @primitive(
@@ -227,10 +292,14 @@ def roll(x: Array, shifts: int | Sequence[int], dims: int | Sequence[int] | None
     """
     along = _listed(dims)
     by = _listed(shifts)
+    if not by:
+        raise ValueError("expected at least one shift, got none")
     if not along and len(by) == 1:
         return np.array(np.roll(x, by[0]), order="C")
     if len(along) != len(by):
         raise ValueError(f"expected a shift for each dimension, got {by} and dims {along}")
+    if x.size == 0:
+        return x.copy()
     if x.ndim == 0:
         raise IndexError(f"dims {along} of a tensor that has no dimensions")
     for dim in along:
@@ -257,8 +326,13 @@ def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
     """y = the tensors one after another along `dim`;  each gets its stretch of g."""
     if not tensors:
         raise ValueError("expected a non-empty list of Tensors")
-    parts = [part for part in tensors if not _is_nothing(part)] or tensors[:1]
+    parts = [part for part in tensors if not _is_nothing(part)]
+    if not parts:
+        return tensors[0].copy()
     return np.asarray(np.concatenate(parts, axis=dim), order="C")
+
+
+concat = concatenate = cat
 
 
 @primitive(lambda g, dim: list(unbind(g, dim)), listed=True)
@@ -312,7 +386,7 @@ def _sizes(total: int, split_size: int | Sequence[int]) -> list[int]:
     """The lengths into which `split` cuts a total."""
     if not isinstance(split_size, int):
         return list(split_size)
-    return [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
+    return [min(split_size, total - start) for start in range(0, total, split_size or 1)] or [0]
 
 
 def _split_rule(g: tuple[Any, ...], shape_x: Any, split_size: Any, dim: int) -> Any:
@@ -331,10 +405,10 @@ def split(x: Array, split_size: int | Sequence[int], dim: int = 0) -> tuple[Arra
     if x.ndim == 0:
         raise ValueError("expected at least one dimension, got a 0-d tensor")
     total = x.shape[wrap_dim(dim, x.ndim)]
-    if isinstance(split_size, int) and split_size <= 0:
+    if isinstance(split_size, int) and (split_size < 0 or (split_size == 0 and total)):
         raise ValueError(f"expected a positive split_size, got {split_size}")
     sizes = _sizes(total, split_size)
-    if sum(sizes) != total or min(sizes) < 0:
+    if sum(sizes) != total or any(size < 0 for size in sizes):
         raise ValueError(f"expected sizes that sum to {total} along dim {dim}, got {sizes}")
     moved = np.moveaxis(x, dim, 0)
     parts = []
@@ -346,11 +420,17 @@ def split(x: Array, split_size: int | Sequence[int], dim: int = 0) -> tuple[Arra
 
 
 def chunk(x: Any, chunks: int, dim: int = 0) -> Any:
-    """At most `chunks` stretches of equal size along `dim` (the last may be less)."""
+    """At most `chunks` stretches of equal size along `dim` (the last may be less).
+
+    Of a dimension of size 0, exactly `chunks` of them, all empty.
+    """
+    chunks = as_int("chunks", chunks, "chunk: ")
+    if x.ndim == 0:
+        raise RuntimeError("chunk: expected at least one dimension, got a 0-d tensor")
     if chunks < 1:
         raise RuntimeError(f"chunk: expected chunks > 0, got {chunks}")
     total = x.shape[wrap_dim(dim, x.ndim, "chunk")]
-    return split(x, max(1, -(-total // chunks)), dim)
+    return split(x, -(-total // chunks) or [0] * chunks, dim)
 
 
 @primitive(
@@ -364,7 +444,9 @@ def copy_slices(base: Array, value: Array, path: Path) -> Array:
     g_base = g with zeros at the view;  g_value = g at the view.
     """
     y = path.copy(base)
-    path.replay(y)[...] = value
+    view = path.replay(y)
+    if view.size:  # what was expanded from nothing can't be written to
+        view[...] = value
     return y
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..autograd.primitive import primitive
 from ..dtypes import Array
 from ..tensor import Tensor, make
-from .check import check_tensors
+from .check import as_int, check_tensors
 from .index import gather
 from .shape import wrap_dim
 
@@ -58,6 +58,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     all else. Raises RuntimeError unless 0 <= k <= the size of `dim`.
     """
     check_tensors("topk", input)
+    k = as_int("k", k, "topk: ")
     dim = wrap_dim(dim, input.ndim, "topk")
     size = input._array.shape[dim] if input.ndim else 1
     if not 0 <= k <= size:
@@ -82,6 +83,8 @@ def _no_unique_derivative(g: Any) -> NoReturn:
 def _unique(x: Array, dim: int | None = None) -> tuple[Array, Array, Array]:
     """(the different elements in order, the number of each of x's among them, how often each)."""
     if dim is not None:
+        if x.ndim == 0:
+            raise IndexError(f"expected no dim for a 0-d tensor, got {dim}")
         dim = wrap_dim(dim, x.ndim)
     values, inverse, counts = np.unique(
         x if x.ndim else x.reshape(1),

@@ -87,7 +87,7 @@ def _erf_far(x: Array) -> Array:
 
 def erf_of(x: Array) -> Array:
     """erf of an array, in its own floating-point type; also for other forwards."""
-    wide = np.asarray(x, np.float64, order="C")
+    wide = np.asarray(x, np.float64)
     size = np.abs(wide)
     near = size < 0.5
     if near.all():
@@ -117,6 +117,8 @@ def logit(x: Array, eps: float | None = None) -> Array:
 
     gx = g / (x (1 - x)), also at the bounds; beyond them 0, without an eps not a number.
     """
+    if not (eps is None or isinstance(eps, (int, float))):
+        raise TypeError(f"logit: expected eps to be a number or None, got {type(eps).__name__}")
     if eps is not None and eps >= 0:
         low = x.dtype.type(eps)
         high = x.dtype.type(1 - low)

@@ -8,33 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.primitive import primitive
+from ..autograd.view import owned
 from ..dtypes import FLOATING, Array
 from ..tensor import Tensor
 from .compare import isnan, ne
 from .elementwise import cast, where
 from .index import gather
 from .options import with_numpy_names
-from .reduce import Dims, amax, amin, axes_of, count_along, kept, mean, sum
-from .shape import expand, squeeze, wrap_dim
-
-
-def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
-    """How many elements along `dim` are not zero, as int64."""
-    return sum(ne(input, 0), dim)
-
-
-class Range(NamedTuple):
-    """The smallest and the largest elements."""
-
-    min: Tensor
-    max: Tensor
+from .reduce import Dims, axes_of, check_keepdim, count_along, kept, mean, sum
+from .shape import squeeze, wrap_dim
 
 
 @with_numpy_names
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Range:
-    """The pair (amin, amax);  g is shared evenly among equal extremes."""
-    dims = () if dim is None else dim
-    return Range(amin(input, dims, keepdim), amax(input, dims, keepdim))
+def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements along `dim` are not zero, as int64."""
+    return sum(ne(input, 0), dim)
 
 
 # -- variance
@@ -57,11 +45,13 @@ def _std_rule(g: Any, x: Any, y: Any, dim: Dims, correction: float) -> Any:
 def _variance(name: str, x: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     if x.dtype.kind not in FLOATING:
         raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; use .float()")
-    axes = axes_of(dim, x.ndim)
+    axes = axes_of(dim, x.ndim, keepdim)
     count = x.dtype.type(count_along(x, dim))
+    if x.size:  # less the first one, so that what does not vary has a variance of 0 exactly
+        x = x - x[tuple(slice(1) if i in axes else slice(None) for i in range(x.ndim))]
     away = x - np.asarray(x.sum(axis=axes, keepdims=True)) / count
     freedom = x.dtype.type(max(0, count_along(x, dim) - correction))
-    return np.asarray((away * away).sum(axis=axes, keepdims=keepdim)) / freedom
+    return np.asarray((away * away).sum(axis=axes, keepdims=keepdim), order="C") / freedom
 
 
 @primitive(_var_rule, promote=None)
@@ -80,6 +70,10 @@ def _read(name: str, dim: Any, unbiased: Any, correction: Any) -> tuple[Dims, fl
     """(dim, correction) of torch's two spellings; a bool in the place of `dim` is `unbiased`."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
+    if not (unbiased is None or isinstance(unbiased, bool)):
+        raise TypeError(
+            f"{name}: expected unbiased to be a bool, got {unbiased!r:.60}; give dim as a tuple"
+        )
     if unbiased is not None and correction is not None:
         raise TypeError(f"{name}: expected unbiased or correction, got both")
     if unbiased is not None:
@@ -136,7 +130,7 @@ def _check_ordered(x: Array) -> None:
 
 def _median_rule(g: Any, x: Any, y: Any) -> Any:
     chosen = cast((x == y) | (isnan(x) & isnan(y)), x.dtype)
-    return expand(g / sum(chosen), x.shape) * chosen
+    return g / sum(chosen) * chosen
 
 
 @primitive(_median_rule, promote=None)
@@ -178,10 +172,15 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     equal medians that is the one in the middle by stable order (torch leaves open which).
     """
     if dim is None:
+        if keepdim:
+            raise TypeError("median: expected dim, an int, with keepdim, got None")
         return _median(input)
+    if isinstance(dim, bool):
+        raise TypeError(f"median: expected dim to be an int, got {dim}")
     dim = wrap_dim(dim, input.ndim, "median")
+    check_keepdim(keepdim)
     indices = _median_index(input, dim)
     values = gather(input, dim, indices)
     if not keepdim:
-        values, indices = squeeze(values, dim), squeeze(indices, dim)
+        values, indices = owned(squeeze(values, dim)), owned(squeeze(indices, dim))
     return Median(values, indices)

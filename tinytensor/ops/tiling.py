@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..autograd.view import owned
 from ..tensor import Tensor, make
-from .elementwise import clone
+from .elementwise import contiguous
 from .shape import expand, reshape, transpose, wrap_dim
 
 
@@ -27,8 +28,8 @@ def repeat(input: Tensor, repeats: Sequence[int]) -> Tensor:
     sizes = (1,) * extra + tuple(input.shape)
     apart = [n for size in sizes for n in (1, size)]
     stretched = [n for pair in zip(repeats, sizes, strict=True) for n in pair]
-    copied = clone(expand(reshape(input, apart), stretched))
-    return reshape(copied, [n * size for n, size in zip(repeats, sizes, strict=True)])
+    copied = contiguous(expand(reshape(input, apart), stretched))
+    return owned(reshape(copied, [n * size for n, size in zip(repeats, sizes, strict=True)]))
 
 
 def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -57,9 +58,9 @@ def repeat_interleave(
     if dim is None:
         input = reshape(input, (-1,))
         dim = 0
-    dim = wrap_dim(dim, input.ndim, "repeat_interleave")
     if input.ndim == 0:
-        input = reshape(input, (1,))
+        raise IndexError(f"repeat_interleave: expected no dim for a 0-d tensor, got {dim}")
+    dim = wrap_dim(dim, input.ndim, "repeat_interleave")
     places = _interleaved(np.arange(input.shape[dim]), repeats, output_size)
     return input[(*(slice(None),) * dim, make(places))]
 
@@ -70,9 +71,9 @@ def _interleaved(numbers: Any, repeats: int | Tensor, output_size: int | None) -
         kind = type(repeats).__name__
         raise TypeError(f"repeat_interleave: expected a number or a Tensor of repeats, got {kind}")
     counts = np.asarray(repeats.tolist() if isinstance(repeats, Tensor) else repeats)
-    if isinstance(repeats, Tensor) and repeats.is_floating_point():
+    if isinstance(repeats, Tensor) and repeats._array.dtype not in (np.int64, np.int32):
         raise NotImplementedError(
-            f"repeat_interleave: expected integer repeats, got {repeats.dtype}; use .long()"
+            f"repeat_interleave: expected int64 or int32 repeats, got {repeats.dtype}; use .long()"
         )
     counts = counts.astype(np.int64)
     if counts.ndim > 1 or counts.size not in (1, len(numbers)):

@@ -58,6 +58,7 @@ def _over_square(x: Any, a: Any, b: Any) -> Any:
     lambda g, a, b: g * _over_square(b, a, b),
     lambda g, a, b: -g * _over_square(a, a, b),
     promote="float",
+    tensors=(0, 1),
 )
 def atan2(a: Array, b: Array) -> Array:
     """y = the angle of the point (b, a), in (-π, π];  ga = g b / (a² + b²),  gb = -g a / (a² + b²).

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor, bind
-from .create import tensor
+from ..dtypes import common_dtype
+from ..tensor import Tensor, bind, make
+from .data import tensor
 
 _OPERATORS: dict[Any, Any] = {
     np.add: operator.add,
@@ -80,14 +81,21 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
             f"np.{name}: expected a function that tensors have too, got {name}; use "
             ".detach().numpy() to leave the graph"
         )
-    first, *rest = operands
-    return bound(first if isinstance(first, Tensor) else tensor(first), *rest)
+    like = next(value for value in operands if isinstance(value, Tensor))
+    return bound(*(_as_tensor(value, like) for value in operands))
 
 
 def _operand(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return tensor(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_tensor(value: Any, like: Tensor) -> Tensor:
+    """A number as a 0-d tensor, in the type of the operation on it and `like`."""
+    if isinstance(value, Tensor):
+        return value
+    return make(np.asarray(value, common_dtype((value, like._array))))
 
 
 bind(__array_ufunc__=_array_ufunc)

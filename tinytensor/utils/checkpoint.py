@@ -12,7 +12,8 @@ same nodes again, in the same order, and what those saved is handed to the old o
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 from .. import random
@@ -21,11 +22,22 @@ from ..autograd.node import Node, edge_of, node_of
 from ..autograd.walk import Dropped
 from ..tensor import Storage, Tensor
 
+Context = AbstractContextManager[Any]
+
+
+def noop_context_fn() -> tuple[Context, Context]:
+    """The contexts of the two runs of a checkpoint that change nothing."""
+    return nullcontext(), nullcontext()
+
 
 def checkpoint(
     function: Callable[..., Any],
     *args: Any,
     use_reentrant: bool | None = False,
+    context_fn: Callable[[], tuple[Context, Context]] = noop_context_fn,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
     preserve_rng_state: bool = True,
     **kwargs: Any,
 ) -> Any:
@@ -33,20 +45,65 @@ def checkpoint(
 
     function : gives the same result when it is called again on the same arguments; what it returns
         may be a Tensor or Tensors in tuples, lists and dicts
-    use_reentrant : accepted for torch's sake; there is one form
+    use_reentrant, debug, early_stop : accepted for torch's sake; there is one form
+    context_fn : gives the context of the first run and that of the second
+    determinism_check : "default" or "none"; the second run is compared with the first in any case
     preserve_rng_state : start the random numbers of the second run where those of the first began
 
     Raises RuntimeError in the backward pass if an input or a parameter was written to since, or if
     the second run did not do what the first did.
     """
+    if determinism_check not in ("default", "none"):
+        raise ValueError(
+            f"checkpoint: expected determinism_check 'default' or 'none', got {determinism_check!r}"
+        )
+    first, second = context_fn()
     mode = threads.mode
     if not mode.recording:
-        return function(*args, **kwargs)
+        with first:
+            return function(*args, **kwargs)
     state = random.default_generator.get_state() if preserve_rng_state else None
-    run = _Run(function, args, kwargs, state)
-    outputs = function(*args, **kwargs)
+    run = _Run(function, args, kwargs, state, second)
+    with first:
+        outputs = function(*args, **kwargs)
     run.drop(outputs)
     return outputs
+
+
+def checkpoint_sequential(
+    functions: Iterable[Callable[..., Any]],
+    segments: int,
+    input: Any,
+    use_reentrant: bool | None = False,
+    *,
+    preserve_rng_state: bool = True,
+) -> Any:
+    """Functions or a Sequential, one after the other, in `segments` checkpointed parts.
+
+    The last part is not checkpointed, as its backward comes first. Raises ValueError unless
+    1 <= segments <= the number of functions.
+    """
+    steps = list(functions)
+    if not 1 <= segments <= len(steps):
+        raise ValueError(
+            f"checkpoint_sequential: expected segments from 1 to the {len(steps)} functions, got "
+            f"{segments}"
+        )
+    size = len(steps) // segments
+    last = size * (segments - 1)
+    for start in range(0, last, size):
+        part = _chained(steps[start : start + size])
+        input = checkpoint(part, input, preserve_rng_state=preserve_rng_state)
+    return _chained(steps[last:])(input)
+
+
+def _chained(steps: list[Callable[..., Any]]) -> Callable[[Any], Any]:
+    def run(value: Any) -> Any:
+        for step in steps:
+            value = step(value)
+        return value
+
+    return run
 
 
 class _Run:
@@ -57,12 +114,15 @@ class _Run:
     used : the storages of inputs and leaves, each with the version that the call saw
     """
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, state: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Any], args: Any, kwargs: Any, state: Any, context: Context
+    ) -> None:
         mode = threads.mode
         self.function = function
         self.args = args
         self.kwargs = kwargs
         self.state = state
+        self.context = context
         self.scope = mode.scope
         self.phase = mode.phase
         self.unrolled = mode.unrolled
@@ -116,7 +176,8 @@ class _Run:
             mode.scope, mode.phase, mode.unrolled = self.scope, self.phase, self.unrolled
             if self.state is not None:
                 generator.set_state(self.state)
-            return self.function(*self.args, **self.kwargs)
+            with self.context:
+                return self.function(*self.args, **self.kwargs)
         finally:
             mode.recording, mode.scope, mode.phase, mode.unrolled = before
             if self.state is not None:
