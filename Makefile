@@ -11,12 +11,13 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 # One thing at a time, also under -j: two installs into one environment would meet.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test long lint types golden bench stubs setup clean
+.PHONY: help demo test long mutants lint types golden bench stubs setup clean
 
 help:
 	@echo "make demo    learn to highlight Python; writes into out/ (short: make demo STEPS=20)"
 	@echo "make test    ruff, mypy and pytest (some: make test ARGS='tests/ops -k tanh')"
 	@echo "make long    only the tests that take minutes"
+	@echo "make mutants plant mistakes in the derivative rules; do the tests see them? (ARGS='tanh')"
 	@echo "make lint    ruff alone"
 	@echo "make types   mypy alone"
 	@echo "make golden  write the golden drawings and the notebooks' outputs anew; look at the diff"
@@ -37,6 +38,11 @@ test: lint types
 
 long: $(VENV)/test.stamp
 	$(PY) -m pytest -m long $(ARGS)
+
+mutants: export OPENBLAS_NUM_THREADS = 1
+mutants: export OMP_NUM_THREADS = 1
+mutants: $(VENV)/test.stamp
+	$(PY) -m tests.mutation.rules --jobs 2 $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check .

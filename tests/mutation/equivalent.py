@@ -1,0 +1,153 @@
+"""Mistakes that change nothing: the mutants that no test can kill, each with the reason.
+
+The keys are the name of a function and the mutated statement (see `mutator.Mutant.after`). What is
+the same only in one operation that calls the function begins with "in <operation>: ". All mutants
+of a statement are named by "any: " and the statement itself.
+"""
+
+_PAIR_IS_FREE = "which two dimensions are exchanged does not depend on their order"
+_SUM_IS_FREE = "a² + b² does not depend on the order of a and b"
+_UNKNOWN_SIZE = "NumPy takes any negative size for the one to be found out"
+_MASKED_ANYWAY = "the other side of a choice that the next line makes"
+_ONE_DTYPE = "an operation's output has the type of its input here"
+_ONE_NAN_IS_ALL = "the result is NaN where any of the elements is"
+_LAST_IS_UNUSED = "the last factors are not used; they only have to be finite"
+_NOTHING_OUTSIDE = "a square factor leaves nothing outside its space: 0 is added"
+_ONLY_SPEED = "a shorter way to the same numbers"
+_ONLY_MEMORY = "how much is prepared at a time decides about speed and memory alone"
+_ONE_SHAPE = "an operation's output has the shape of its input here"
+_ONLY_SHAPE = "of this value only the shape is used"
+
+EQUIVALENT: dict[str, dict[str, str]] = {
+    # elementwise
+    "_pow_base": {
+        "return g * (b * a ** (b - 1)) if b != 0 else zeros_like(a)": (
+            "with a number as exponent, the output has the shape and type of the base"
+        ),
+    },
+    "_selu_gradient": {
+        "below = g * (_SELU_SCALE_ALPHA * exp(where(x <= 0, x, 0.0)))": "at 0 both are 0",
+        "below = g * (_SELU_SCALE_ALPHA * exp(where(x < 1, x, 0.0)))": _MASKED_ANYWAY,
+    },
+    "atan2.a": {"lambda g, a, b: g * _over_square(b, b, a)": _SUM_IS_FREE},
+    "atan2.b": {"lambda g, a, b: -g * _over_square(a, b, a)": _SUM_IS_FREE},
+    # shape
+    "_inverse": {"inverse = [1] * len(dims)": "every element is written afterwards"},
+    "transpose.x": {"lambda g, dim0, dim1: transpose(g, dim1, dim0)": _PAIR_IS_FREE},
+    # index
+    "index_gradient": {"if True or isinstance(g, Tensor):": _ONLY_SPEED},
+    "_source_gradient": {
+        "if False and tuple(part.shape) == shape:": "adding it all to zeros gives it back",
+        "return part": "the engine brings a single element into the input's shape",
+    },
+    "_rows_rule": {
+        "if False and padding_idx is None:": "no number equals None, so nothing is masked",
+        "if g is None:": "no number equals None, so nothing is masked",
+    },
+    "_extreme_input": {
+        "part, _ = _part_of_each(g, x, x, dim, index, source)": (
+            "the result is only looked at where it is x"
+        ),
+    },
+    "_extreme_source": {
+        "if False and tuple(found.shape) == tuple(source.shape):": (
+            "adding it all to zeros gives it back"
+        ),
+    },
+    "_part_of_each": {"one = zeros_of(y, ()) + 1.0": _ONE_DTYPE},
+    # scan
+    "_recur_back": {
+        "while step <= n:": "a pass that reaches past the end changes nothing",
+        "a = cat([near_a * far_a, stretch(b, dim, -step, None)], dim)": _LAST_IS_UNUSED,
+    },
+    "_cumprod_rule": {
+        "if y.ndim == 0:": _ONE_SHAPE,
+        "last = stretch(y, dim, -1, None)": _ONLY_SHAPE,
+        "after = cat([stretch(x, dim, 1, None), last], dim)": _LAST_IS_UNUSED,
+    },
+    "_growth": {
+        "return exp(where(x == -math.inf, -math.inf, sub(x, y)))": (
+            "where the sum is 0 so is each part, and where a part is 0 its share is 0 anyway"
+        ),
+    },
+    "_logcumsumexp_rule": {
+        "if y.ndim == 0:": _ONE_SHAPE,
+        "ratio = cat([ratio, stretch(y, dim, -1, None)], dim)": _LAST_IS_UNUSED,
+    },
+    # reduce
+    "_prod_rule": {
+        "if False and (not any(x == 0)):": _ONLY_SPEED,
+        "if not any(y == 0):": "the product is 0 where a factor is (or in underflow, as in torch)",
+        "line = reshape(x, (-1,)) if dim is None or y.ndim == 0 else x": (
+            "of one dimension, x is flat already"
+        ),
+    },
+    "_extreme_rule": {
+        "chosen = (x == top) | (x != x)": _ONE_NAN_IS_ALL,
+        "ones = cast(chosen, y.dtype)": _ONE_DTYPE,
+    },
+    "_median_rule": {
+        "chosen = cast((x == y) | isnan(x), x.dtype)": _ONE_NAN_IS_ALL,
+        "chosen = cast((x == y) | isnan(x) & isnan(y), y.dtype)": _ONE_DTYPE,
+    },
+    "_vector_rule": {
+        "if False and ord == 1:": _ONLY_SPEED,
+        "chosen = cast((size == y) | isnan(size), x.dtype)": _ONE_NAN_IS_ALL,
+        "chosen = cast((size == y) | isnan(size) & isnan(y), y.dtype)": _ONE_DTYPE,
+        "away = sign(x) * where(x == 0, 1.0, pow(size, ord - 1))": "the sign of 0 is 0",
+    },
+    # linalg
+    "_left": {"return matmul(g, transpose(b, -2, -1))": _PAIR_IS_FREE},
+    "_right": {
+        "return unsqueeze(a, 1) * unsqueeze(g, -2)": "a has one dimension",
+        "any: if len(shape_b.shape) == 2 and a.ndim > 2:": (
+            "one flat product in place of a batch of products that the engine then adds up"
+        ),
+        "pass  # a, g = (_rows(a), _rows(g))": "the same, of the whole batch",
+        "return matmul(transpose(a, -2, -1), g)": _PAIR_IS_FREE,
+    },
+    "_rows": {
+        "return -reshape(x, (count, x.shape[-1]))": "it is taken of both factors of a product",
+        "in matmul: return x": "see `_right`",
+    },
+    "_svd_rule": {
+        "identity = triu(tril(ones_like(across / down)))": _ONLY_SHAPE,
+        "gaps = across * across - down * down - identity": (
+            "what is divided by it has zeros on the diagonal"
+        ),
+        "if True or u.shape[-2] > u.shape[-1]:": _NOTHING_OUTSIDE,
+        "if u.shape[-2] >= u.shape[-1]:": _NOTHING_OUTSIDE,
+        "if True or vt.shape[-1] > vt.shape[-2]:": _NOTHING_OUTSIDE,
+        "if vt.shape[-1] >= vt.shape[-2]:": _NOTHING_OUTSIDE,
+        "outer = matmul((gu - matmul(u, within)) / across, vt)": "it was 0 before",
+        "outer = matmul(u / across, gvt - matmul(_turned(within), vt))": (
+            "it was 0 before: no matrix is both tall and wide"
+        ),
+    },
+    "_turned": {"return transpose(x, -1, -2)": _PAIR_IS_FREE},
+    "linear.weight": {
+        "lambda g, x: matmul(transpose(_rows(g), 1, 0), _rows(x))": _PAIR_IS_FREE,
+        "lambda g, x: matmul(transpose(_rows(g), 0, -1), _rows(x))": "of two dimensions",
+    },
+    # the LSTM's kernel
+    "_gate_gradients": {
+        "any: per_block = max(1, _BLOCK_BYTES // max(1, dz[0].nbytes))": _ONLY_MEMORY,
+        "any: k_c = np.empty((min(per_block, steps), batch, size), dz.dtype)": _ONLY_MEMORY,
+        "forget = _gate(saved.gates, -2)": "of four gates",
+        "dz_ifg = dz_block[:, :, size:].reshape(len(dz_block), batch, -3, size)": _UNKNOWN_SIZE,
+    },
+    "_recurrent_gradient": {"if True or len(later):": "a product over no steps adds 0"},
+    "_restored": {"o, i, f, g = gradient.reshape(4, -2, *gradient.shape[1:])": _UNKNOWN_SIZE},
+    "backward_layers": {
+        "g_mask = np.empty_like(mask) if needs[1 + len(states)] else None": (
+            "an input that is not there needs no gradient"
+        ),
+        (
+            "g_mask = np.empty_like(mask) if weights is not None and needs[1 + len(states)]"
+            " else None"
+        ): "an input that is not there needs no gradient",
+        "size = states[1].shape[2]": "all states are of one size",
+        "if True or part is not None:": "a scan gives none only if no scan of its layer does",
+        "if layer > 0:": "above the first layer the gradient is always wanted",
+    },
+}
