@@ -745,7 +745,10 @@ def test_a_write_through_a_view_is_differentiated_once(lib):
 @gives_the_same
 def test_where_nothing_was_kept_a_graph_is_differentiated_again(lib):
     x = lib.ones(3, requires_grad=True)
-    y = lib.lerp(x, x + 1, 0.3).add(x, alpha=3).sub(x, alpha=2).sum()
+    z = lib.zeros(3)
+    z[...] = x
+    z[:] = z + 1
+    y = lib.lerp(x, z, 0.3).add(x, alpha=3).sub(x, alpha=2).sum()
     y.backward()
     y.backward()
     return x.grad
@@ -829,6 +832,15 @@ def test_hooks_of_a_view_do_not_see_what_is_written_to_it_later(lib):
         v.sum().backward()
         found.append(x.grad)
     return found
+
+
+@gives_the_same
+def test_the_gradient_of_a_number_that_was_recorded_is_added_to(lib):
+    x = lib.tensor(0.5, requires_grad=True)
+    (x**3).backward(create_graph=True)
+    for _ in range(3):
+        (x**2).backward()
+    return x.grad
 
 
 @gives_the_same

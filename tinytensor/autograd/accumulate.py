@@ -102,7 +102,7 @@ def accumulate(tensor: Tensor, value: Any) -> None:
         tensor._grad = make(np.array(value, order="C"))
     elif held.requires_grad:
         held = held.detach()
-        tensor._grad = make(held._array + value)
+        tensor._grad = make(np.asarray(held._array + value))
     elif held._array.shape != value.shape or not held._array.flags.writeable:
         raise RuntimeError(
             f"backward: expected .grad to be of shape {value.shape}, with memory of its own, got "

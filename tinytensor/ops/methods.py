@@ -119,6 +119,8 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
         value = make(_constant(value, self))
     if index.is_basic(key):
         region = index.getitem(self, key)
+        if region._array.shape == self._array.shape:
+            region = self  # all of it, so that no history of a part is needed
         _copy_(region, _without_leading_ones(value, region.ndim))
         return
     if any(isinstance(part, int) for part in key):
