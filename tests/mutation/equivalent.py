@@ -129,25 +129,31 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "lambda g, x: matmul(transpose(_rows(g), 1, 0), _rows(x))": _PAIR_IS_FREE,
         "lambda g, x: matmul(transpose(_rows(g), 0, -1), _rows(x))": "of two dimensions",
     },
-    # the LSTM's kernel
+    # the kernels of recurrent layers
     "_gate_gradients": {
-        "any: per_block = max(1, _BLOCK_BYTES // max(1, dz[0].nbytes))": _ONLY_MEMORY,
-        "any: k_c = np.empty((min(per_block, steps), batch, size), dz.dtype)": _ONLY_MEMORY,
+        "any: rows_at_once = _BLOCK_BYTES // max(1, dz[:1].nbytes)": _ONLY_MEMORY,
         "forget = _gate(saved.gates, -2)": "of four gates",
-        "dz_ifg = dz_block[:, :, size:].reshape(len(dz_block), batch, -3, size)": _UNKNOWN_SIZE,
+        "size = saved.c.shape[-1]": "of two dimensions",
+        "dz_ifg = dz_block[:, size:].reshape(len(dz_block), -3, size)": _UNKNOWN_SIZE,
+        "if True or not uniform:": _ONLY_SPEED,
+        "dh, dc = (follow(dh, d_last[0], count), follow(dc, d_last[-1], count))": "of two parts",
     },
-    "_recurrent_gradient": {"if True or len(later):": "a product over no steps adds 0"},
+    "_gate_slopes": {
+        "if False and all((d is None for d in d_gates)):": "adding 0 changes nothing",
+        "if all((d is None for d in saved)):": "adding 0 changes nothing",
+        "for number, d in zip((1, -2, 3, 0), d_gates, strict=True):": "of four gates",
+    },
+    "_scan_backward": {
+        "in lstm: dh_all: Any = np.empty_like(saved.h)": _ONLY_MEMORY,
+        "in gru: size = saved.q.shape[-1]": "of two dimensions",
+        "in gru: gradients: list[Array | None] = [None] * len(upstream)": "both lists have four",
+        "in gru: if needs[-2]:": "of four weights",
+        "in rnn_tanh: if needs[-2] or needs[3]:": "of four weights",
+        "in rnn_relu: if needs[-2] or needs[3]:": "of four weights",
+    },
+    "recurrent_gradient": {
+        "last = len(h) - batch": "there is one row of each for each of the other",
+        "if True or len(later):": "a product over no steps adds 0",
+    },
     "_restored": {"o, i, f, g = gradient.reshape(4, -2, *gradient.shape[1:])": _UNKNOWN_SIZE},
-    "backward_layers": {
-        "g_mask = np.empty_like(mask) if needs[1 + len(states)] else None": (
-            "an input that is not there needs no gradient"
-        ),
-        (
-            "g_mask = np.empty_like(mask) if weights is not None and needs[1 + len(states)]"
-            " else None"
-        ): "an input that is not there needs no gradient",
-        "size = states[1].shape[2]": "all states are of one size",
-        "if True or part is not None:": "a scan gives none only if no scan of its layer does",
-        "if layer > 0:": "above the first layer the gradient is always wanted",
-    },
 }

@@ -2,59 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import tinytensor as tt
 from tests.ops.table import Array
+from tinytensor.autograd.kernel import Kernel
 from tinytensor.nn import lstm_kernel
+from tinytensor.nn.gru_kernel import gru
 from tinytensor.nn.lstm_kernel import lstm
+from tinytensor.nn.rnn_kernel import rnn_relu, rnn_tanh
+from tinytensor.nn.steps import Steps
 from tinytensor.tensor import make
 
 BATCH, INPUTS, SIZE = 5, 4, 2
+SHRINKING = Steps((5, 3, 3, 1), BATCH)
 
 
-def lstm_inputs(
-    layers: int, directions: int, bias: bool, steps: int, masked: bool
-) -> list[Array | None]:
-    """x, h0, c0, mask and the weights, in float64."""
-    rng = np.random.default_rng(steps)
-    states = (layers * directions, BATCH, SIZE)
-    shapes: list[tuple[int, ...]] = [(steps, BATCH, INPUTS), states, states]
-    shapes.append((layers - 1, steps, BATCH, directions * SIZE))
-    for layer in range(layers):
-        width = INPUTS if layer == 0 else directions * SIZE
-        each = [(4 * SIZE, width), (4 * SIZE, SIZE)]
-        shapes += (each + [(4 * SIZE,)] * 2 * bias) * directions
-    arrays: list[Array | None] = [rng.normal(size=shape) for shape in shapes]
-    if not masked:
-        arrays[3] = None
+class Case(NamedTuple):
+    """How a kernel is called.
+
+    steps : how many, or sequences of unequal length
+    used : which of the outputs a loss uses: output, h_n, c_n; those of the steps follow c_n
+    """
+
+    layers: int = 1
+    directions: int = 1
+    biases: int = 2
+    steps: int | Steps = 3
+    masked: bool = False
+    proj: int = 0
+    keep: bool = False
+    used: tuple[bool, ...] = (True,)
+
+
+def inputs_of(kernel: Kernel, case: Case) -> list[Array | None]:
+    """x, the states, mask and the weights, in float64."""
+    rng = np.random.default_rng(case.layers + 7 * case.directions)
+    gates = {"lstm": 4, "gru": 3}.get(kernel.name, 1)
+    out = case.proj or SIZE
+    rows = (sum(case.steps.sizes),) if isinstance(case.steps, Steps) else (case.steps, BATCH)
+    scans = case.layers * case.directions
+    arrays: list[Array | None] = [rng.normal(size=(*rows, INPUTS))]
+    arrays.append(rng.normal(size=(scans, BATCH, out)))
+    if kernel is lstm:
+        arrays.append(rng.normal(size=(scans, BATCH, SIZE)))
+    mask = rng.normal(size=(case.layers - 1, *rows, case.directions * out))
+    arrays.append(mask if case.masked else None)
+    for layer in range(case.layers):
+        width = INPUTS if layer == 0 else case.directions * out
+        for _ in range(case.directions):
+            arrays.append(rng.normal(size=(gates * SIZE, width)))
+            arrays.append(rng.normal(size=(gates * SIZE, out)))
+            arrays += [rng.normal(size=gates * SIZE) if case.biases > k else None for k in range(2)]
+            if kernel is lstm:
+                arrays.append(rng.normal(size=(case.proj, SIZE)) if case.proj else None)
     return arrays
 
 
-def gradients(
-    arrays: Sequence[Array | None], used: Sequence[bool], layers: int, directions: int
-) -> list[Any]:
+def static_of(case: Case) -> dict[str, Any]:
+    steps = case.steps if isinstance(case.steps, Steps) else None
+    return {"directions": case.directions, "steps": steps, "keep": case.keep}
+
+
+def gradients(kernel: Kernel, arrays: list[Array | None], case: Case) -> list[Any]:
     """Those of a weighted sum of the outputs that are used, for every input."""
     leaves = [None if array is None else make(array).requires_grad_() for array in arrays]
-    outputs = lstm(*leaves, layers=layers, directions=directions)
+    outputs = kernel(*leaves, **static_of(case))
+    used = case.used + case.used[-1:] * (len(outputs) - len(case.used))
     rng = np.random.default_rng(1)
     weights = [make(rng.normal(size=y.shape)) for y in outputs]
-    chosen = [(y, w) for y, w, wanted in zip(outputs, weights, used, strict=True) if wanted]
+    chosen = [(y, w) for y, w, wanted in zip(outputs, weights, used, strict=False) if wanted]
     ys, ws = zip(*chosen, strict=True)
     wanted_leaves = [leaf for leaf in leaves if leaf is not None]
     return list(tt.autograd.grad(ys, wanted_leaves, ws, allow_unused=True, materialize_grads=True))
 
 
-def lstm_gradients_are_those_of_the_reference(
-    layers: int, directions: int, bias: bool, steps: int, masked: bool, used: Sequence[bool]
-) -> None:
-    arrays = lstm_inputs(layers, directions, bias, steps, masked)
-    by_hand = gradients(arrays, used, layers, directions)
+def is_its_reference(kernel: Kernel, case: Case) -> None:
+    arrays = inputs_of(kernel, case)
+    by_hand = gradients(kernel, arrays, case)
     with tt.unrolled():
-        expected = gradients(arrays, used, layers, directions)
+        expected = gradients(kernel, arrays, case)
     for ours, theirs in zip(by_hand, expected, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-10, atol=1e-12)
 
@@ -68,43 +98,73 @@ def in_blocks_of_two_steps(check: Callable[[], None]) -> None:
         lstm_kernel._BLOCK_BYTES = whole
 
 
-def lstm_computes_what_is_needed_and_leaves_its_inputs() -> None:
-    static = {"layers": 2, "directions": 2}
-    arrays = lstm_inputs(2, 2, True, 3, True)
-    outputs, saved = lstm.forward(*arrays, **static)
+def computes_what_is_needed_and_leaves_its_inputs(kernel: Kernel) -> None:
+    """Each gradient asked for alone; those of the two biases of LSTM and RNN are one."""
+    case = Case(layers=2, directions=2, masked=True, proj=1 if kernel is lstm else 0)
+    arrays, static = inputs_of(kernel, case), static_of(case)
+    before = [None if array is None else array.copy() for array in arrays]
+    outputs, saved = kernel.forward(*arrays, **static)
     g = tuple(np.ones_like(y) for y in outputs)
-    all_needed = lstm.backward(g, saved, arrays, (True,) * len(arrays), **static)
+    all_needed = kernel.backward(g, saved, arrays, (True,) * len(arrays), **static)
+    states = range(1, 3 if kernel is lstm else 2)
+    first_weight, each = states.stop + 1, 5 if kernel is lstm else 4
     for place in range(len(arrays)):
         needs = tuple(i == place for i in range(len(arrays)))
-        found = lstm.backward(g, saved, arrays, needs, **static)
+        found = kernel.backward(g, saved, arrays, needs, **static)
         np.testing.assert_array_equal(found[place], all_needed[place])
         for i, gradient in enumerate(found):
-            state = i in (1, 2)  # made on the way, wanted or not
-            pair = place > 3 and i > 3 and {place, i} == {place // 4 * 4 + 2, place // 4 * 4 + 3}
-            assert (gradient is not None) == (state or i == place or pair), (place, i)
+            both = min(place, i) >= first_weight and kernel is not gru
+            scans = {divmod(k - first_weight, each) for k in (place, i)}
+            pair = both and len({n for n, _ in scans}) == 1 and {k for _, k in scans} == {2, 3}
+            wanted = i in states or i == place or pair  # states are made on the way
+            assert (gradient is not None) == wanted, (place, i)
     assert all((part == 1).all() for part in g)
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
 
 
-def _case(*arguments: Any) -> Callable[[], None]:
-    return lambda: lstm_gradients_are_those_of_the_reference(*arguments)
+def _case(kernel: Kernel, **options: Any) -> Callable[[], None]:
+    return lambda: is_its_reference(kernel, Case(**options))
 
 
-_ALL = (True, True, True)
-_CASES = (
-    _case(1, 1, True, 5, False, _ALL),
-    _case(2, 2, True, 3, True, _ALL),
-    _case(1, 2, False, 1, False, _ALL),
-    _case(1, 1, True, 2, False, (False, True, False)),
-    _case(2, 1, True, 1, False, (True, False, True)),
-    _case(4, 1, True, 1, True, (False, False, True)),
-    _case(1, 2, True, 5, False, (True, False, False)),
+def _each_alone(kernel: Kernel) -> Iterator[Callable[[], None]]:
+    """A loss of one output only, those of the steps included."""
+    outputs = {"lstm": 9, "gru": 6}.get(kernel.name, 3)
+    for chosen in range(outputs):
+        used = tuple(place == chosen for place in range(outputs))
+        yield _case(kernel, keep=True, used=used)
+
+
+def _common(kernel: Kernel) -> tuple[Callable[[], None], ...]:
+    return (
+        _case(kernel, steps=5),
+        _case(kernel, layers=2, directions=2, masked=True),
+        _case(kernel, directions=2, biases=0, steps=1),
+        _case(kernel, biases=1, steps=2, used=(False, True, False)),
+        _case(kernel, layers=2, steps=1, used=(True, False)),
+        _case(kernel, layers=4, steps=1, masked=True, used=(False, True)),
+        _case(kernel, directions=2, steps=5, used=(True, False)),
+        _case(kernel, layers=2, directions=2, steps=SHRINKING),
+        _case(kernel, layers=2, directions=2, steps=SHRINKING, keep=True, masked=True),
+        _case(kernel, directions=2, keep=True, used=(False, False, True)),
+        _case(kernel, steps=Steps((), BATCH), used=(False, True)),
+        *_each_alone(kernel),
+        lambda: computes_what_is_needed_and_leaves_its_inputs(kernel),
+    )
+
+
+_PROJECTED = (
+    _case(lstm, layers=2, directions=2, proj=1),
+    _case(lstm, layers=2, directions=2, proj=1, steps=SHRINKING, keep=True),
+)
+_IN_BLOCKS = tuple(
+    (lambda check=check: in_blocks_of_two_steps(check))
+    for check in (_common(lstm)[0], _common(lstm)[6], _common(lstm)[7], _PROJECTED[1])
 )
 
 CHECKS: dict[str, tuple[Callable[[], None], ...]] = {
-    "lstm": (
-        *_CASES,
-        lambda: in_blocks_of_two_steps(_CASES[0]),
-        lambda: in_blocks_of_two_steps(_CASES[-1]),
-        lstm_computes_what_is_needed_and_leaves_its_inputs,
-    )
+    "lstm": (*_common(lstm), *_PROJECTED, *_IN_BLOCKS),
+    "gru": _common(gru),
+    "rnn_tanh": _common(rnn_tanh),
+    "rnn_relu": _common(rnn_relu),
 }

@@ -26,6 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ from tests.mutation.equivalent import EQUIVALENT
 from tests.mutation.mutator import Mutant, mutants, planted
 from tinytensor.autograd.kernel import Kernel
 from tinytensor.autograd.primitive import PRIMITIVES
+from tinytensor.nn.layers_kernel import Recurrence
 
 ENOUGH = 0.95
 
@@ -107,9 +109,21 @@ def functions_of(name: str) -> dict[str, FunctionType]:
         forward = [kernels()[name].forward]
         backward = kernels()[name].backward
         found[backward.__name__] = backward
+        forward += held_by(forward[0], "forward")
+        found.update((f.__name__, f) for f in held_by(backward, "backward"))
     for helper in reached(found.values()) - reached(forward):
         found[helper.__name__] = helper
     return dict(sorted(found.items()))
+
+
+def held_by(function: FunctionType, part: str) -> list[FunctionType]:
+    """The functions for a part, "forward" or "backward", of what a sequence kernel is made of."""
+    cells = function.__closure__ or ()
+    kinds = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, Recurrence)]
+    found = [value for kind in kinds for name, value in kind._asdict().items() if part in name]
+    plain = [value.func if isinstance(value, partial) else value for value in found]
+    arguments = [a for value in found if isinstance(value, partial) for a in value.args]
+    return plain + [a for a in arguments if isinstance(a, FunctionType)]
 
 
 def reached(functions: Any) -> set[FunctionType]:

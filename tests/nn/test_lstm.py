@@ -489,8 +489,8 @@ def test_a_kernel_computes_only_the_gradients_that_are_asked_for(rng, monkeypatc
     tt.autograd.grad(lstm(x)[0].sum(), x)
     tt.autograd.grad(lstm(x)[0].sum(), lstm.weight_hh_l0)
     assert needs == [
-        (True, False, False, False, False, False, False, False),
-        (False, False, False, False, False, True, False, False),
+        (True, False, False, False, False, False, False, False, False),
+        (False, False, False, False, False, True, False, False, False),
     ]
 
 
@@ -506,7 +506,8 @@ BAD_INPUTS = [
         "c_0 and parameters of one dtype.*float64.*float32",
     ),
     (lambda lstm: nn.LSTM(0, 4), ValueError, "input_size must be greater than zero"),
-    (lambda lstm: nn.LSTM(3, 4, proj_size=2), NotImplementedError, "proj_size"),
+    (lambda lstm: nn.LSTM(3, 4, proj_size=4), ValueError, "proj_size has to be smaller"),
+    (lambda lstm: nn.LSTM(3, 4, proj_size=-1), ValueError, "positive integer or zero"),
     (lambda lstm: nn.LSTM(3, 0), ValueError, "hidden_size"),
     (lambda lstm: nn.LSTM(3, 4, 0), ValueError, "num_layers"),
     (lambda lstm: nn.LSTM(3, 4, 2, dropout=1.5), ValueError, r"\[0, 1\]"),

@@ -20,6 +20,7 @@ from .activation import (
     Softsign,
     Tanh,
 )
+from .cells import GRUCell, LSTMCell, RNNCell
 from .containers import ModuleList, Sequential
 from .dropout import Dropout
 from .embedding import Embedding
@@ -27,20 +28,23 @@ from .linear import Linear
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from .module import Module
 from .parameter import Parameter
-from .recurrent import LSTM, LSTMCell
+from .recurrent import GRU, LSTM, RNN, RNNBase
 from .shape import Flatten, Identity
 
 __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "LSTM",
+    "RNN",
     "SELU",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "Hardsigmoid",
     "Hardtanh",
     "Identity",
@@ -55,6 +59,8 @@ __all__ = [
     "ModuleList",
     "NLLLoss",
     "Parameter",
+    "RNNBase",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "SiLU",

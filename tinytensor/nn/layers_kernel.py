@@ -2,26 +2,32 @@
 
 The twin of `scan.layers_and_directions`, which does the same in primitives: each layer reads the
 outputs of the one below (times the dropout mask between them), its directions write side by side.
+All that belongs to steps lies in rows, see `Steps`.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autograd.kernel import Kernel
 from ..dtypes import Array
+from ..ops.linalg import linear
+from .scan import Cell, layers_and_directions
+from .steps import Steps
 
 State = tuple[Array, ...]
-Weights = tuple[Array, ...]
+Weights = tuple[Any, ...]  # arrays, None for those that a scan does not have
 
 
 class Walked(NamedTuple):
     """What the forward walk leaves for the backward walk.
 
     scans : what each scan saved, in the order layer 0 forward, layer 0 reverse, layer 1 forward ...
-    inputs, outputs : of each layer, (T, N, features)
+    inputs, outputs : of each layer, (rows, features)
     """
 
     scans: list[Any]
@@ -29,38 +35,177 @@ class Walked(NamedTuple):
     outputs: list[Array]
 
 
-def flat(array: Array) -> Array:
-    """(T, N, features) as the matrix (T · N, features)."""
-    return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
+class Recurrence(NamedTuple):
+    """One kind of recurrent layer.
+
+    cell : one step in primitives
+    scan_forward(x, state, weights, reverse, h_out, steps) -> (saved, last state); the outputs go
+        into h_out (rows, H)
+    scan_backward(saved, x, weights, upstream, d_last, reverse, steps, needs_x, needs)
+        -> (gradient of x, of the first state, of each weight), None for what is not needed
+    all_steps(saved) -> the parts of the state and the gates of all steps, each (rows, features)
+    parts : the names of the parts of the state
+    gates : the names of the gates, in the order of the weights' rows
+    weights : how many weights a scan has, those that are None counted
+    """
+
+    cell: Cell
+    scan_forward: Callable[..., tuple[Any, State]]
+    scan_backward: Callable[..., tuple[Array | None, State, list[Array | None]]]
+    all_steps: Callable[[Any], tuple[Array, ...]]
+    parts: str
+    gates: str
+    weights: int
 
 
-def forward_layers(
-    scan_forward: Callable[..., tuple[Any, State]],
+def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
+    """All layers and directions of a kind of recurrent layer as one node.
+
+    kernel(x, *states, mask, *weights, directions, steps, keep)
+    x : (T, N, I), or (rows, I) with `steps`
+    states : (layers · directions, N, H), one for each part of the state
+    mask : None, or factors between the layers, (layers - 1, T, N, features) or (layers - 1, rows,
+        features)
+    weights : those of each scan one after the other; a scan that lacks one has None there
+    Gives the outputs of the last layer and the last states; to `keep`, also the parts of the state
+    and the gates of all steps, scan by scan.
+    """
+    parts = len(kind.parts)
+    per_scan = parts + len(kind.gates)
+
+    def grouped(weights: Sequence[Any]) -> list[tuple[Any, ...]]:
+        each = kind.weights
+        return [tuple(weights[k : k + each]) for k in range(0, len(weights), each)]
+
+    def forward(
+        x: Array, *rest: Any, directions: int, steps: Steps | None, keep: bool
+    ) -> tuple[tuple[Array, ...], Walked]:
+        states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
+        rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
+        finals, walked = _forward(kind, _flat(x), states, _rows(mask), weights, directions, rows)
+        shape = x.shape[:-1]
+        # Copies: what is kept must not change when a user writes into an output.
+        output = _shaped(walked.outputs[-1], shape).copy()
+        kept: list[Array] = []
+        for saved in walked.scans if keep else ():
+            kept += [_shaped(part, shape).copy() for part in kind.all_steps(saved)]
+        return (output, *finals, *kept), walked
+
+    def backward(
+        gradients: Sequence[Array | None],
+        walked: Walked,
+        arrays: Sequence[Any],
+        needs: Sequence[bool],
+        directions: int,
+        steps: Steps | None,
+        keep: bool,
+    ) -> list[Array | None]:
+        x, *rest = arrays
+        states, mask, weights = tuple(rest[:parts]), rest[parts], grouped(rest[parts + 1 :])
+        rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
+        g_output, *others = (None if g is None else np.asarray(g) for g in gradients)
+        at_steps = others[parts:] if keep else [None] * (per_scan * len(weights))
+        upstream = [
+            [None if g is None else _flat(g) for g in at_steps[k : k + per_scan]]
+            for k in range(0, len(at_steps), per_scan)
+        ]
+        dx, d_states, d_mask, d_weights = _backward(
+            kind, walked, states, _rows(mask), weights,
+            None if g_output is None else _flat(g_output), upstream, others[:parts],
+            (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions, rows,
+        )  # fmt: skip
+        return [
+            None if dx is None else dx.reshape(x.shape),
+            *d_states,
+            None if d_mask is None else d_mask.reshape(mask.shape),
+            *d_weights,
+        ]
+
+    def reference(
+        x: Any, *rest: Any, directions: int, steps: Steps | None, keep: bool
+    ) -> tuple[Any, ...]:
+        states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
+        if steps is not None and not steps.sizes:
+            return _of_no_steps(x, states, weights, directions, len(kind.gates) if keep else None)
+        output, finals, kept = layers_and_directions(
+            kind.cell, x, states, weights, directions, mask, steps, keep
+        )
+        return (output, *finals, *kept)
+
+    declared: Any = forward
+    declared.__name__ = name
+    declared.__signature__ = _signature(kind.parts)
+    outputs = ("output", *(f"{part}_n" for part in kind.parts))
+    return Kernel(forward, backward, reference, outputs)
+
+
+def _signature(parts: str) -> inspect.Signature:
+    """What the inputs of a kernel are called, in a drawing for one."""
+    names = ("x", *(f"{part}_0" for part in parts), "mask")
+    one = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    return inspect.Signature([*one, inspect.Parameter("weights", inspect.Parameter.VAR_POSITIONAL)])
+
+
+def _of_no_steps(
+    x: Any, states: Sequence[Any], weights: Sequence[Any], directions: int, gates: int | None
+) -> tuple[Any, ...]:
+    """What the reference gives for sequences of which none has a step: no rows, the first states.
+
+    The rows are still made of x and a weight, as a loss of nothing may be differentiated too.
+    """
+    first = weights[0][0]
+    h_size, *sizes = (part.shape[2] for part in states)
+
+    def rows(size: int) -> Any:
+        return linear(x, first[:1]).expand(0, size)
+
+    output = rows(directions * h_size)
+    if gates is None:
+        return (output, *states)
+    sizes += [states[-1].shape[2]] * gates
+    kept = [rows(size) for _ in weights for size in (h_size, *sizes)]
+    return (output, *states, *kept)
+
+
+def _flat(array: Array) -> Array:
+    """(T, N, features) as rows; rows as they are."""
+    steps, *batch, features = array.shape
+    return array.reshape(steps * batch[0], features) if batch else array
+
+
+def _shaped(rows: Array, shape: tuple[int, ...]) -> Array:
+    return rows.reshape(*shape, rows.shape[1])
+
+
+def _rows(mask: Array | None) -> Array | None:
+    return mask if mask is None or mask.ndim == 3 else np.stack([_flat(part) for part in mask])
+
+
+def _forward(
+    kind: Recurrence,
     x: Array,
     states: State,
     mask: Array | None,
     weights: Sequence[Weights],
     directions: int,
-) -> tuple[tuple[Array, ...], Walked]:
-    """Run all scans: ((outputs of the last layer, last states), what they leave).
-
-    scan_forward(x, state, weights, reverse, h_out) -> (saved, last state), outputs into h_out
-    """
-    steps, batch, _ = x.shape
+    steps: Steps,
+) -> tuple[State, Walked]:
+    """Run all scans: (last states, what they leave)."""
     size = states[0].shape[2]
     layers = len(weights) // directions
     walked = Walked([], [], [])
     finals = tuple(np.empty_like(part) for part in states)
     for layer in range(layers):
-        h_out = np.empty((steps, batch, directions * size), x.dtype)
+        h_out = np.empty((len(x), directions * size), x.dtype)
         for direction in range(directions):
             number = layer * directions + direction
-            saved, last = scan_forward(
+            saved, last = kind.scan_forward(
                 x,
                 tuple(part[number] for part in states),
                 weights[number],
                 direction == 1,
-                h_out[:, :, direction * size : (direction + 1) * size],
+                h_out[:, direction * size : (direction + 1) * size],
+                steps,
             )
             walked.scans.append(saved)
             for final, part in zip(finals, last, strict=True):
@@ -68,61 +213,60 @@ def forward_layers(
         walked.inputs.append(x)
         walked.outputs.append(h_out)
         x = h_out if mask is None or layer == layers - 1 else h_out * mask[layer]
-    # A copy: what is kept must not change when a user writes into the output.
-    return (walked.outputs[-1].copy(), *finals), walked
+    return finals, walked
 
 
-def backward_layers(
-    scan_backward: Callable[..., tuple[Array | None, State, list[Array | None]]],
+def _backward(
+    kind: Recurrence,
     walked: Walked,
     states: State,
-    mask: Array | None,
+    mask: Any,
     weights: Sequence[Weights],
-    gradients: Sequence[Array | None],
-    needs: Sequence[bool],
+    g_output: Array | None,
+    upstream: Sequence[list[Array | None]],
+    g_finals: Sequence[Array | None],
+    needs: tuple[bool, bool, list[tuple[bool, ...]]],
     directions: int,
-) -> list[Array | None]:
-    """The gradients of x, the states, the mask and all weights, in this order.
+    steps: Steps,
+) -> tuple[Array | None, State, Array | None, list[Array | None]]:
+    """The gradients of x, the states, the mask and all weights.
 
-    gradients : those of the outputs of `forward_layers`, None where an output was not used
-    needs : for each of the results whether it is wanted
-    scan_backward(saved, x, weights, dy, last state's gradient, reverse, needs_x, needs)
-        -> (gradient of x, of the first state, of the weights)
+    upstream : of each scan, the gradients that enter at its states and gates; None where none does
+    needs : of x, of the mask, of each weight of each scan
     """
-    g_output, *g_finals = gradients
-    g_states = tuple(np.empty_like(part) for part in states)
-    g_mask = np.empty_like(mask) if mask is not None and needs[1 + len(states)] else None
+    needs_x, needs_mask, needs_weights = needs
+    d_states = tuple(np.empty_like(part) for part in states)
+    d_mask = np.empty_like(mask) if needs_mask else None
     size = states[0].shape[2]
-    each = len(weights[0])
-    first_weight = 2 + len(states)
-    g_weights: list[Array | None] = [None] * (each * len(weights))
+    d_weights: list[list[Array | None]] = [[] for _ in weights]
     dy = np.zeros_like(walked.outputs[-1]) if g_output is None else g_output
-    dx: Array | None = None
+    dx: Any = None
     for layer in reversed(range(len(weights) // directions)):
         dx = None
         for direction in range(directions):
             number = layer * directions + direction
-            at = number * each
-            part, first, own = scan_backward(
+            dh = dy[:, direction * size : (direction + 1) * size]
+            first, *others = upstream[number]
+            part: Any
+            part, d_first, d_weights[number] = kind.scan_backward(
                 walked.scans[number],
                 walked.inputs[layer],
                 weights[number],
-                dy[:, :, direction * size : (direction + 1) * size],
+                [dh if first is None else dh + first, *others],
                 tuple(
                     np.zeros_like(state[number]) if g is None else np.array(g[number], order="C")
                     for g, state in zip(g_finals, states, strict=True)
                 ),
                 direction == 1,
-                layer > 0 or needs[0],
-                tuple(needs[first_weight + at : first_weight + at + each]),
+                steps,
+                layer > 0 or needs_x,
+                needs_weights[number],
             )
-            g_weights[at : at + each] = own
-            for g_state, gradient in zip(g_states, first, strict=True):
-                g_state[number] = gradient
-            if part is not None:
-                dx = part if dx is None else np.add(dx, part, out=dx)
-        if layer > 0 and dx is not None:
+            for d_state, gradient in zip(d_states, d_first, strict=True):
+                d_state[number] = gradient
+            dx = part if dx is None else np.add(dx, part, out=dx)
+        if layer > 0:
             dy = dx if mask is None else dx * mask[layer - 1]
-            if g_mask is not None:
-                g_mask[layer - 1] = dx * walked.outputs[layer - 1]
-    return [dx, *g_states, g_mask, *g_weights]
+            if d_mask is not None:
+                d_mask[layer - 1] = dx * walked.outputs[layer - 1]
+    return dx, d_states, d_mask, [g for group in d_weights for g in group]

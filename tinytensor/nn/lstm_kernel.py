@@ -10,10 +10,10 @@ once, before the loop):
 
     o, i, f = σ(z)    g = tanh(z)
     c_t = f c_{t-1} + i g
-    h_t = o tanh(c_t)
+    h_t = o tanh(c_t)    (a projection multiplies that by W_hr)
 
-Backward, with dh_t the gradient that enters at output t plus W_hhᵀ dz_{t+1}, and dc_t that of c_t
-(δ marks what a step adds to it):
+Backward, with dh_t the gradient that enters at output t plus W_hhᵀ dz_{t+1} (times W_hrᵀ where
+there is a projection), and dc_t that of c_t (δ marks what a step adds to it):
 
     δc_t = dh_t · o (1 - tanh² c_t)          K_c = o (1 - tanh² c_t)
     dz_o = dh_t · K_o                        K_o = tanh(c_t) o (1 - o)
@@ -29,14 +29,15 @@ large matrix product each, after the loop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd.kernel import kernel
 from ..dtypes import Array
-from .layers_kernel import Walked, backward_layers, flat, forward_layers
-from .scan import layers_and_directions, lstm_cell
+from .layers_kernel import Recurrence, State, Weights, sequence_kernel
+from .scan import lstm_cell
+from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
 
 _BLOCK_BYTES = 1 << 18  # how much of dz is prepared at a time: about what a core's cache holds
 
@@ -44,20 +45,24 @@ _BLOCK_BYTES = 1 << 18  # how much of dz is prepared at a time: about what a cor
 class Saved(NamedTuple):
     """What one scan (a layer in a direction) leaves, in order of time whatever the direction.
 
-    gates : (T, N, 4H), the activated o, i, f, g
-    c : (T, N, H)
-    c_before : (T, N, H), the cell that step t started from
-    tanh_c : (T, N, H)
-    h : (T, N, H), a part of the layer's outputs
-    h0 : (N, H)
+    gates : (rows, 4H), the activated o, i, f, g
+    c : (rows, H)
+    c_starts : (rows, H), the cell that each step started from
+    tanh_c : (rows, H)
+    hidden : (rows, H), o tanh(c): what a projection turns into h, else h itself
+    h : (rows, P), a part of the layer's outputs
+    h0 : (N, P)
+    h_starts : the h that each step started from, see `memory_of_starts`
     """
 
     gates: Array
     c: Array
-    c_before: Array
+    c_starts: Array
     tanh_c: Array
+    hidden: Array
     h: Array
     h0: Array
+    h_starts: Array | None
 
 
 def _reordered(weight: Array) -> Array:
@@ -84,63 +89,206 @@ def _gate(array: Array, number: int) -> Array:
     return array[..., number * size : (number + 1) * size]
 
 
-def _scan_forward(
-    x: Array, state: tuple[Array, ...], weights: tuple[Array, ...], reverse: bool, h_out: Array
-) -> tuple[Saved, tuple[Array, ...]]:
-    """One direction of one layer: what it leaves, and its last h and c.
+# -- forward ---------------------------------------------------------------------------------------
 
-    x (T, N, I); state = h0, c0 (N, H) each; the outputs (T, N, H) are written into h_out.
-    """
+
+def _scan_forward(
+    x: Array, state: State, weights: Weights, reverse: bool, h_out: Array, steps: Steps
+) -> tuple[Saved, State]:
+    """One direction of one layer: what it leaves, and its last h and c."""
     h0, c0 = state
-    steps, batch, size = h_out.shape
-    w_ih, w_hh = (_halved(_reordered(w)) for w in weights[:2])
-    gates = np.matmul(flat(x), w_ih.T).reshape(steps, batch, 4 * size)
-    if len(weights) == 4:
-        gates += _halved(_reordered(weights[2] + weights[3]))
-    cells = np.empty((steps + 1, batch, size), x.dtype)
-    # The cell before the first step stands before c[0], or in a reverse scan after c[T - 1].
-    c, c_before = (cells[:-1], cells[1:]) if reverse else (cells[1:], cells[:-1])
-    cells[-1 if reverse else 0] = c0
+    w_ih, w_hh, b_ih, b_hh, w_hr = weights
+    batch, size = c0.shape
+    gates = np.matmul(x, _halved(_reordered(w_ih)).T)
+    bias = bias_of(b_ih, b_hh)
+    if bias is not None:
+        gates += _halved(_reordered(bias))
+    c, c_starts = _cells(c0, len(gates), steps, reverse)
     tanh_c = np.empty_like(c)
-    w_state = np.ascontiguousarray(w_hh.T)
-    from_state = np.empty((batch, 4 * size), x.dtype)
-    product = np.empty((batch, size), x.dtype)
+    hidden = h_out if w_hr is None else np.empty_like(c)
+    h_starts = memory_of_starts(h_out, steps)
+    saved = Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts)
+    w_state = np.ascontiguousarray(_halved(_reordered(w_hh)).T)
+    from_h = np.empty((batch, 4 * size), x.dtype)
+    i_g = np.empty((batch, size), x.dtype)
     # From tanh to all four gates: y scale + shift. Whole blocks of memory are quicker than the
     # three sigmoids alone.
-    scale, shift = np.empty_like(from_state), np.empty_like(from_state)
+    scale, shift = np.empty_like(from_h), np.empty_like(from_h)
     scale[:, : 3 * size] = shift[:, : 3 * size] = 0.5
     scale[:, 3 * size :] = 1.0
     shift[:, 3 * size :] = 0.0
-    o, i, f, g = (_gate(gates, k) for k in range(4))
-    walk = zip(gates, o, i, f, g, c_before, c, tanh_c, h_out, strict=True)
-    h = h0
-    for z, o_t, i_t, f_t, g_t, c_old, c_t, tanh_t, h_t in reversed(list(walk)) if reverse else walk:
-        np.matmul(h, w_state, out=from_state)
-        z += from_state
+    buffers = from_h, i_g, scale, shift
+    at_steps = (gates, *(_gate(gates, k) for k in range(4)), c_starts, c, tanh_c, hidden, h_out)
+    starts_at = None if h_starts is None else iter(_walk(steps, reverse, h_starts))
+    h, c_t = h0, c0
+    last = h0.copy(), c0.copy()
+    for z, o_t, i_t, f_t, g_t, c_old, c_new, tanh_t, hidden_t, h_t in _walk(
+        steps, reverse, *at_steps
+    ):
+        if starts_at is not None:
+            count = len(z)
+            h, c_t = follow(h, last[0], count), follow(c_t, last[1], count)
+            next(starts_at)[0][...] = h
+            c_old[...] = c_t
+            from_h, i_g, scale, shift = (buffer[:count] for buffer in buffers)
+        np.matmul(h, w_state, out=from_h)
+        z += from_h
         np.tanh(z, out=z)
         z *= scale
         z += shift
-        np.multiply(f_t, c_old, out=c_t)
-        np.multiply(i_t, g_t, out=product)
-        c_t += product
-        np.tanh(c_t, out=tanh_t)
-        np.multiply(o_t, tanh_t, out=h_t)
-        h = h_t
-    last = 0 if reverse else -1
-    return Saved(gates, c, c_before, tanh_c, h_out, h0), (h_out[last], c[last])
+        np.multiply(f_t, c_old, out=c_new)
+        np.multiply(i_t, g_t, out=i_g)
+        c_new += i_g
+        np.tanh(c_new, out=tanh_t)
+        np.multiply(o_t, tanh_t, out=hidden_t)
+        if w_hr is not None:
+            np.matmul(hidden_t, w_hr.T, out=h_t)
+        h, c_t = h_t, c_new
+    for carried, part in zip(last, (h, c_t), strict=True):
+        carried[: len(part)] = part
+    return saved, last
 
 
-def _coefficients(saved: Saved, block: slice, k_z: Array, k_c: Array) -> None:
-    """Write K_o, K_i, K_f, K_g of a block of steps into k_z (where dz will stand), K_c into k_c."""
-    gates = saved.gates[block]
-    tanh_c = saved.tanh_c[block]
+def _walk(steps: Steps, reverse: bool, *columns: Array | None) -> Iterator[tuple[Any, ...]]:
+    """The rows of each step in all columns, in the order in which a scan walks the steps."""
+    walk = zip(*steps.split(*columns), strict=False)  # what is not there repeats without end
+    return reversed(list(walk)) if reverse else walk
+
+
+def _cells(c0: Array, rows: int, steps: Steps, reverse: bool) -> tuple[Array, Array]:
+    """Memory for c, and for what each step starts from: the same, shifted by a step, where it can.
+
+    The cell before the first step stands before c[0], or in a reverse scan after the last.
+    """
+    batch, size = c0.shape
+    if not steps.uniform:
+        return np.empty((rows, size), c0.dtype), np.empty((rows, size), c0.dtype)
+    cells = np.empty((rows + batch, size), c0.dtype)
+    if reverse:
+        cells[rows:] = c0
+        return cells[:rows], cells[batch:]
+    cells[:batch] = c0
+    return cells[batch:], cells[:rows]
+
+
+# -- backward --------------------------------------------------------------------------------------
+
+
+def _scan_backward(
+    saved: Saved,
+    x: Array,
+    weights: Weights,
+    upstream: list[Any],
+    d_last: State,
+    reverse: bool,
+    steps: Steps,
+    needs_x: bool,
+    needs: tuple[bool, ...],
+) -> tuple[Array | None, State, list[Array | None]]:
+    """The gradients of one scan: of x, of its first h and c, and of its weights.
+
+    d_last is consumed.
+    """
+    w_ih, _, _, _, w_hr = weights
+    dh_all: Any = None if w_hr is None else np.empty_like(saved.h)
+    dz = _gate_gradients(saved, weights, upstream, d_last, reverse, steps, dh_all)
+    gradients: list[Array | None] = [None] * len(weights)
+    if needs[0]:
+        gradients[0] = _restored(np.matmul(dz.T, x))
+    if needs[1]:
+        product = recurrent_gradient(dz, saved.h, saved.h0, saved.h_starts, steps, reverse)
+        gradients[1] = _restored(product)
+    if needs[2] or needs[3]:
+        gradients[2] = gradients[3] = _restored(dz.sum(axis=0))
+    if needs[4]:
+        gradients[4] = np.matmul(dh_all.T, saved.hidden)
+    return (np.matmul(dz, _reordered(w_ih)) if needs_x else None), d_last, gradients
+
+
+def _gate_gradients(
+    saved: Saved,
+    weights: Weights,
+    upstream: list[Any],
+    d_last: State,
+    reverse: bool,
+    steps: Steps,
+    dh_all: Any,
+) -> Array:
+    """The walk back through time: dz (rows, 4H).
+
+    upstream : the gradients that enter at h, c, i, f, g, o of the steps; None where none does
+    d_last : those of the last h and c; left are those of the first
+    dh_all : memory for dh of all steps, or None
+    """
+    _, w_hh, _, _, w_hr = weights
+    dy, dc_in, *d_gates = upstream
+    size = saved.c.shape[1]
+    w_back = _reordered(w_hh)
+    dz = np.empty_like(saved.gates)
+    into_z = _gate_slopes(saved, d_gates)
+    dh, dc = (part.copy() for part in d_last)
+    buffer = product = np.empty((steps.batch, size), dz.dtype)
+    uniform = steps.uniform
+    forget = _gate(saved.gates, 2)
+    rows_at_once = _BLOCK_BYTES // max(1, dz[:1].nbytes)
+    for rows, block in steps.blocks(rows_at_once, not reverse):
+        dz_block = dz[rows]
+        k_c = np.empty_like(saved.c[rows])
+        _coefficients(saved, rows, dz_block, k_c)
+        dz_ifg = dz_block[:, size:].reshape(len(dz_block), 3, size)
+        columns = [dy[rows], dz_block, _gate(dz_block, 0), dz_ifg, k_c, forget[rows]]
+        columns += [None if part is None else part[rows] for part in (dc_in, into_z, dh_all)]
+        for dy_t, dz_t, dz_o_t, dz_ifg_t, k_t, f_t, c_in, z_in, dh_t in _walk(
+            block, not reverse, *columns
+        ):
+            if not uniform:
+                count = len(dz_t)
+                product = buffer[:count]
+                dh, dc = follow(dh, d_last[0], count), follow(dc, d_last[1], count)
+            dh += dy_t
+            d_hidden = dh
+            if w_hr is not None:
+                dh_t[...] = dh
+                d_hidden = np.matmul(dh, w_hr)
+            np.multiply(d_hidden, k_t, out=product)
+            dc += product
+            if c_in is not None:
+                dc += c_in
+            dz_o_t *= d_hidden
+            dz_ifg_t *= dc[:, None]
+            if z_in is not None:
+                dz_t += z_in
+            dc *= f_t
+            np.matmul(dz_t, w_back, out=dh)
+    for carried, part in zip(d_last, (dh, dc), strict=True):
+        carried[: len(part)] = part
+    return dz
+
+
+def _gate_slopes(saved: Saved, d_gates: list[Array | None]) -> Array | None:
+    """What the gradients that enter at the gates i, f, g, o themselves give to dz; None if none."""
+    if all(d is None for d in d_gates):
+        return None
+    into_z = np.zeros_like(saved.gates)
+    for number, d in zip((1, 2, 3, 0), d_gates, strict=True):
+        if d is not None:
+            gate = _gate(saved.gates, number)
+            slope = 1 - gate * gate if number == 3 else gate * (1 - gate)
+            np.multiply(d, slope, out=_gate(into_z, number))
+    return into_z
+
+
+def _coefficients(saved: Saved, rows: slice, k_z: Array, k_c: Array) -> None:
+    """Write K_o, K_i, K_f, K_g of some rows into k_z (where dz will stand), K_c into k_c."""
+    gates = saved.gates[rows]
+    tanh_c = saved.tanh_c[rows]
     o, i, _, g = (_gate(gates, k) for k in range(4))
     k_o, k_i, k_f, k_g = (_gate(k_z, k) for k in range(4))
     np.subtract(1, gates, out=k_z)
     k_z *= gates  # s (1 - s) for the sigmoids
     k_o *= tanh_c
     k_i *= g
-    k_f *= saved.c_before[block]
+    k_f *= saved.c_starts[rows]
     np.multiply(g, g, out=k_g)
     np.subtract(1, k_g, out=k_g)
     k_g *= i
@@ -149,137 +297,12 @@ def _coefficients(saved: Saved, block: slice, k_z: Array, k_c: Array) -> None:
     k_c *= o
 
 
-def _scan_backward(
-    saved: Saved,
-    x: Array,
-    weights: tuple[Array, ...],
-    dy: Array,
-    d_state: tuple[Array, ...],
-    reverse: bool,
-    needs_x: bool,
-    needs: tuple[bool, ...],
-) -> tuple[Array | None, tuple[Array, ...], list[Array | None]]:
-    """The gradients of one scan: of x, of its first h and c, and of its weights.
-
-    dy (T, N, H) enters at the outputs, d_state = dh, dc (N, H) at the last state; these two are
-    consumed. What is not needed is None.
-    """
-    dh, dc = d_state
-    dz, dh, dc = _gate_gradients(saved, weights[1], dy, dh, dc, reverse)
-    flat_dz = flat(dz)
-    gradients: list[Array | None] = [None] * len(weights)
-    if needs[0]:
-        gradients[0] = _restored(np.matmul(flat_dz.T, flat(x)))
-    if needs[1]:
-        gradients[1] = _restored(_recurrent_gradient(dz, saved, reverse))
-    if any(needs[2:]):
-        gradients[2] = gradients[3] = _restored(flat_dz.sum(axis=0))
-    dx = np.matmul(flat_dz, _reordered(weights[0])).reshape(x.shape) if needs_x else None
-    return dx, (dh, dc), gradients
+def _all_steps(saved: Saved) -> tuple[Array, ...]:
+    o, i, f, g = (_gate(saved.gates, k) for k in range(4))
+    return saved.h, saved.c, i, f, g, o
 
 
-def _gate_gradients(
-    saved: Saved, w_hh: Array, dy: Array, dh: Array, dc: Array, reverse: bool
-) -> tuple[Array, Array, Array]:
-    """The walk back through time: dz (T, N, 4H), and dh and dc of the first state (N, H)."""
-    steps, batch, size = saved.h.shape
-    w_back = _reordered(w_hh)
-    dz = np.empty_like(saved.gates)
-    per_block = max(1, _BLOCK_BYTES // max(1, dz[0].nbytes))
-    k_c = np.empty((min(per_block, steps), batch, size), dz.dtype)
-    product = np.empty((batch, size), dz.dtype)
-    forget = _gate(saved.gates, 2)
-    starts = range(0, steps, per_block)
-    for start in starts if reverse else reversed(starts):
-        block = slice(start, start + per_block)
-        dz_block = dz[block]
-        k_block = k_c[: len(dz_block)]
-        _coefficients(saved, block, dz_block, k_block)
-        dz_o = _gate(dz_block, 0)
-        dz_ifg = dz_block[:, :, size:].reshape(len(dz_block), batch, 3, size)
-        walk = list(zip(dy[block], dz_block, dz_o, dz_ifg, k_block, forget[block], strict=True))
-        for dy_t, dz_t, dz_o_t, dz_ifg_t, k_t, f_t in walk if reverse else reversed(walk):
-            dh += dy_t
-            np.multiply(dh, k_t, out=product)
-            dc += product
-            dz_o_t *= dh
-            dz_ifg_t *= dc[:, None]
-            dc *= f_t
-            np.matmul(dz_t, w_back, out=dh)
-    return dz, dh, dc
-
-
-def _recurrent_gradient(dz: Array, saved: Saved, reverse: bool) -> Array:
-    """Σ_t dz_tᵀ h_{t-1}: (4H, H)."""
-    first, later, earlier = dz[0], dz[1:], saved.h[:-1]
-    if reverse:
-        first, later, earlier = dz[-1], dz[:-1], saved.h[1:]
-    gradient = np.matmul(first.T, saved.h0)
-    if len(later):
-        gradient += np.matmul(flat(later).T, flat(earlier))
-    return gradient
-
-
-def _grouped(weights: tuple[Any, ...], scans: int) -> list[tuple[Any, ...]]:
-    """The weights of each scan."""
-    each = len(weights) // scans
-    return [weights[k * each : (k + 1) * each] for k in range(scans)]
-
-
-def _reference(
-    x: Any,
-    h0: Any,
-    c0: Any,
-    mask: Any,
-    *weights: Any,
-    layers: int,
-    directions: int,
-) -> tuple[Any, ...]:
-    grouped = _grouped(weights, layers * directions)
-    output, states = layers_and_directions(
-        lstm_cell, x, (h0, c0), grouped, layers, directions, mask
-    )
-    return (output, *states)
-
-
-def _backward(
-    gradients: tuple[Array | None, ...],
-    saved: Walked,
-    arrays: tuple[Any, ...],
-    needs: tuple[bool, ...],
-    layers: int,
-    directions: int,
-) -> list[Array | None]:
-    _, h0, c0, mask, *weights = arrays
-    return backward_layers(
-        _scan_backward,
-        saved,
-        (h0, c0),
-        mask,
-        _grouped(tuple(weights), layers * directions),
-        gradients,
-        needs,
-        directions,
-    )
-
-
-@kernel(backward=_backward, reference=_reference, outputs=("output", "h_n", "c_n"))
-def lstm(
-    x: Array,
-    h0: Array,
-    c0: Array,
-    mask: Array | None,
-    *weights: Array,
-    layers: int,
-    directions: int,
-) -> tuple[tuple[Array, ...], Walked]:
-    """All layers and directions of an LSTM.
-
-    x : (T, N, I)
-    h0, c0 : (layers · directions, N, H)
-    mask : (layers - 1, T, N, directions · H) or None, factors between the layers
-    weights : W_ih, W_hh and, unless there are none, b_ih, b_hh of each scan
-    Outputs (T, N, directions · H), h_n and c_n shaped as h0.
-    """
-    grouped = _grouped(weights, layers * directions)
-    return forward_layers(_scan_forward, x, (h0, c0), mask, grouped, directions)
+lstm = sequence_kernel(
+    "lstm",
+    Recurrence(lstm_cell, _scan_forward, _scan_backward, _all_steps, "hc", "ifgo", weights=5),
+)

@@ -1,4 +1,4 @@
-"""LSTM and LSTMCell under torch's names, shapes and gate order."""
+"""RNN, GRU and LSTM over whole sequences, under torch's names, shapes and gate order."""
 
 from __future__ import annotations
 
@@ -7,183 +7,55 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
+from ..autograd.kernel import Kernel
 from ..ops import create
-from ..ops.shape import squeeze, transpose, unsqueeze
-from ..tensor import Tensor, make
-from .functional import dropout_mask
-from .lstm_kernel import lstm as lstm_kernel
+from ..tensor import Tensor
+from .gru_kernel import gru
+from .lstm_kernel import lstm
 from .module import Module
 from .parameter import Parameter
-from .scan import lstm_cell
+from .rnn_kernel import rnn_relu, rnn_tanh
+from .sequence import SequenceLayer
+from .steps import Steps
 
 Pair = tuple[Tensor, Tensor]
 
 
-def _check_dtype(name: str, what: str, tensor: Tensor, weight: Tensor) -> None:
-    if tensor.dtype is not weight.dtype:
-        raise RuntimeError(
-            f"{name}: expected {what} and parameters of one dtype, got {tensor.dtype} and "
-            f"{weight.dtype}; use .to() on either"
-        )
+class RNNBase(SequenceLayer):
+    """What RNN, GRU and LSTM share: parameters, checks, lengths, the way through the kernel."""
 
-
-def _as_pair(name: str, names: tuple[str, str], hx: Any, weight: Tensor) -> tuple[Any, Any]:
-    """The two parts of a state, of the parameters' dtype."""
-    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
-        raise TypeError(
-            f"{name}: expected hx to be a pair ({', '.join(names)}), got {type(hx).__name__}"
-        )
-    for part_name, part in zip(names, hx, strict=True):
-        _check_dtype(name, part_name, part, weight)
-    return hx[0], hx[1]
-
-
-class LSTMCell(Module):
-    """One step of an LSTM.
-
-        i = σ(W_ii x + b_ii + W_hi h + b_hi)      f, o likewise      g = tanh(W_ig x + ...)
-        c' = f c + i g                            h' = o tanh(c')
-
-    input_size, hidden_size : I and H
-    bias : whether there are b_ih and b_hh
-    Parameters `weight_ih` (4H, I), `weight_hh` (4H, H), `bias_ih`, `bias_hh` (4H), rows in the
-    order i f g o, drawn from U(-1/√H, 1/√H).
-    Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
-    """
-
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
+    _kernel: Kernel
+    _gates: str  # the blocks of the weights' rows
 
     def __init__(
         self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.bias = bias
-        for name, shape in _shapes(input_size, hidden_size, bias, ""):
-            self.register_parameter(
-                name, Parameter(create.empty(shape, dtype=dtype, device=device))
-            )
-        if not bias:
-            self.register_parameter("bias_ih", None)
-            self.register_parameter("bias_hh", None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew from U(-1/√H, 1/√H)."""
-        _draw(self, self.hidden_size)
-
-    def forward(self, input: Tensor, hx: Pair | None = None) -> Pair:
-        """input (N, I) or (I); hx = (h, c), each (N, H) or (H), zeros when left out -> (h', c')."""
-        if input.ndim not in (1, 2):
-            raise ValueError(f"LSTMCell: Expected input to be 1D or 2D, got {input.ndim}D instead")
-        if input._array.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"LSTMCell: input has inconsistent input_size: got {input._array.shape[-1]} "
-                f"expected {self.input_size}"
-            )
-        _check_dtype("LSTMCell", "input", input, self.weight_ih)
-        batched = input.ndim == 2
-        x = input if batched else unsqueeze(input, 0)
-        if hx is None:
-            zeros = np.zeros((x._array.shape[0], self.hidden_size), x._array.dtype)
-            state: Any = (make(zeros), make(zeros))
-        else:
-            state = self._checked(hx, input)
-            if not batched:
-                state = tuple(unsqueeze(part, 0) for part in state)
-        weights: tuple[Any, ...] = (self.weight_ih, self.weight_hh)
-        if self.bias:
-            weights = (*weights, self.bias_ih, self.bias_hh)
-        h, c = lstm_cell(x, state, weights)
-        return (h, c) if batched else (squeeze(h, 0), squeeze(c, 0))
-
-    def _checked(self, hx: Any, input: Tensor) -> Any:
-        hx = _as_pair("LSTMCell", ("h", "c"), hx, self.weight_ih)
-        expected = (*input._array.shape[:-1], self.hidden_size)
-        for name, part in zip("hc", hx, strict=True):
-            if part._array.shape != expected:
-                raise RuntimeError(
-                    f"LSTMCell: expected {name} of shape (N, H) = {expected}, got "
-                    f"{part._array.shape}; was it made for another batch size?"
-                )
-        return hx
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
-
-
-def _shapes(
-    input_size: int, hidden_size: int, bias: bool, suffix: str
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The names and shapes of one scan's parameters, in torch's order."""
-    yield f"weight_ih{suffix}", (4 * hidden_size, input_size)
-    yield f"weight_hh{suffix}", (4 * hidden_size, hidden_size)
-    if bias:
-        yield f"bias_ih{suffix}", (4 * hidden_size,)
-        yield f"bias_hh{suffix}", (4 * hidden_size,)
-
-
-def _draw(module: Module, hidden_size: int) -> None:
-    bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
-    for parameter in module.parameters():
-        parameter.data.uniform_(-bound, bound)
-
-
-class LSTM(Module):
-    """Layers of LSTMs over whole sequences, in one or both directions.
-
-    input_size, hidden_size : I and H
-    num_layers : L; each layer reads the outputs of the one below
-    bias : whether there are biases
-    batch_first : input and output are (N, T, ...) instead of (T, N, ...); the states are not
-    dropout : probability with which outputs of all layers but the last are zeroed in training
-    bidirectional : D = 2 directions, each with its own weights; else D = 1
-
-    Parameters of layer k: `weight_ih_l{k}` (4H, I, or D · H above the first), `weight_hh_l{k}`
-    (4H, H), `bias_ih_l{k}`, `bias_hh_l{k}` (4H), rows in the order i f g o; those of the reverse
-    direction end in `_reverse`. All are drawn from U(-1/√H, 1/√H).
-
-    lstm(input, (h_0, c_0)) -> output, (h_n, c_n)
-        input : (T, N, I), or (T, I) without a batch
-        h_0, c_0 : (L · D, N, H), zeros when left out; h_n, c_n likewise: entry l · D + d is
-            layer l, direction d
-        output : (T, N, D · H), the last layer's h at each t, forward then reverse. output[-1] holds
-            the *last* step of the forward but the *first* step of the reverse direction, which has
-            read one input only; the last states of both are in h_n.
-    """
-
-    def __init__(
-        self,
+        mode: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        bias: bool | str = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
         device: Any = None,
         dtype: Any = None,
+        *,
+        variational: bool = False,
     ) -> None:
         super().__init__()
-        _check_sizes(input_size, hidden_size, num_layers, dropout, proj_size)
+        name = type(self).__name__
+        _check_sizes(name, input_size, hidden_size, num_layers, dropout, proj_size)
+        if bias not in (True, False, "single"):
+            raise ValueError(f"{name}: expected bias to be True, False or 'single', got {bias!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
                 f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
                 "num_layers=1; put an nn.Dropout after the layer instead",
-                stacklevel=2,
+                stacklevel=3,
             )
-        self.mode = "LSTM"
+        self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -191,149 +63,320 @@ class LSTM(Module):
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-        self._names: list[str] = []
+        self.proj_size = proj_size
+        self.variational = variational
+        self._scans: list[list[str | None]] = []
         for layer in range(num_layers):
-            below = input_size if layer == 0 else hidden_size * self._directions
+            below = input_size if layer == 0 else self._output_size * self._directions
             for direction in ("", "_reverse")[: self._directions]:
-                for name, shape in _shapes(below, hidden_size, bias, f"_l{layer}{direction}"):
-                    values = create.empty(shape, dtype=dtype, device=device)
-                    self.register_parameter(name, Parameter(values))
-                    self._names.append(name)
+                self._scans.append([])
+                for stem, shape in self._shapes(below):
+                    parameter_name = None if shape is None else f"{stem}_l{layer}{direction}"
+                    self._scans[-1].append(parameter_name)
+                    if shape is not None and parameter_name is not None:
+                        values = create.empty(shape, dtype=dtype, device=device)
+                        self.register_parameter(parameter_name, Parameter(values))
         self.reset_parameters()
 
-    @property
-    def _directions(self) -> int:
-        return 2 if self.bidirectional else 1
+    def _shapes(self, below: int) -> Iterator[tuple[str, tuple[int, ...] | None]]:
+        """The parameters of one scan in torch's order, None for those that it does not have."""
+        rows = len(self._gates) * self.hidden_size
+        yield "weight_ih", (rows, below)
+        yield "weight_hh", (rows, self._output_size)
+        yield "bias_ih", (rows,) if self.bias else None
+        yield "bias_hh", (rows,) if self.bias is True else None
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew from U(-1/√H, 1/√H)."""
-        _draw(self, self.hidden_size)
+        draw_uniformly(self, self.hidden_size)
 
     @property
-    def all_weights(self) -> list[list[Parameter]]:
+    def all_weights(self) -> list[list[Any]]:
         """The parameters of each layer and direction."""
-        each = 4 if self.bias else 2
-        weights = self._weights()
-        return [weights[k : k + each] for k in range(0, len(weights), each)]
+        return [
+            [self._parameters[name] for name in scan if name is not None] for scan in self._scans
+        ]
 
     def _weights(self) -> list[Any]:
-        return [self._parameters[name] for name in self._names]
+        """Those of all scans for the kernel, None where there is none."""
+        own = self._parameters
+        return [None if name is None else own[name] for scan in self._scans for name in scan]
 
     def flatten_parameters(self) -> None:
         """Nothing: torch needs this for its GPU; code that calls it runs."""
 
-    def forward(self, input: Tensor, hx: Pair | None = None) -> tuple[Tensor, Pair]:
-        """See the class."""
-        if input.ndim not in (2, 3):
-            raise ValueError(f"LSTM: Expected input to be 2D or 3D, got {input.ndim}D instead")
-        batched = input.ndim == 3
-        weights = self._weights()
-        _check_dtype("LSTM", "input", input, weights[0])
-        x = input
-        if not batched:
-            x = unsqueeze(x, 1)
-        elif self.batch_first:
-            x = transpose(x, 0, 1)
-        steps, batch, features = x._array.shape
-        if features != self.input_size:
-            raise RuntimeError(
-                "LSTM: input.size(-1) must be equal to input_size. "
-                f"Expected {self.input_size}, got {features}"
-            )
-        if steps == 0:
-            raise RuntimeError("LSTM: Expected sequence length to be larger than 0 in RNN")
-        h, c = self._states(hx, batch, batched, weights[0])
-        output, h, c = lstm_kernel(
+    def _call(
+        self, x: Tensor, initial: tuple[Tensor, ...], steps: Steps | None, keep: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+        """Run the kernel."""
+        output, *others = self._kernel(
             x,
-            h,
-            c,
-            self._mask(steps, batch, x._array.dtype),
-            *weights,
-            layers=self.num_layers,
+            *initial,
+            self._mask(x, steps),
+            *self._weights(),
             directions=self._directions,
+            steps=steps,
+            keep=keep,
         )
-        if not batched:
-            return squeeze(output, 1), (squeeze(h, 1), squeeze(c, 1))
-        if self.batch_first:
-            output = transpose(output, 0, 1)
-        return output, (h, c)
-
-    def _states(self, hx: Any, batch: int, batched: bool, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The initial states as (L · D, N, H): those given, checked, or zeros."""
-        scans = self.num_layers * self._directions
-        if hx is None:
-            zeros = np.zeros((scans, batch, self.hidden_size), weight._array.dtype)
-            return make(zeros), make(zeros)
-        hx = _as_pair("LSTM", ("h_0", "c_0"), hx, weight)
-        middle = (batch,) if batched else ()
-        expected = (scans, *middle, self.hidden_size)
-        for name, part in zip(("h_0", "c_0"), hx, strict=True):
-            got = tuple(part._array.shape)
-            if got != expected:
-                raise RuntimeError(
-                    f"LSTM: Expected {name} of size (num_layers * num_directions, N, H) = "
-                    f"{expected}, got {got}{_usual_cause(got, expected, self.batch_first)}"
-                )
-        h, c = hx
-        return (h, c) if batched else (unsqueeze(h, 1), unsqueeze(c, 1))
-
-    def _mask(self, steps: int, batch: int, kind: Any) -> Tensor | None:
-        """The factors of dropout between the layers, in torch's order: 0, or 1 / (1 - p)."""
-        if not self.training or self.dropout == 0.0 or self.num_layers == 1:
-            return None
-        masks = np.zeros(
-            (self.num_layers - 1, steps, batch, self._directions * self.hidden_size), kind
-        )
-        if self.dropout < 1.0:
-            for mask in masks:
-                mask[...] = dropout_mask(self.dropout, mask)
-        return make(masks)
+        parts = len(initial)
+        return output, tuple(others[:parts]), others[parts:]
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
+        if self.proj_size:
+            parts.append(f"proj_size={self.proj_size}")
         if self.num_layers != 1:
             parts.append(f"num_layers={self.num_layers}")
-        if not self.bias:
-            parts.append("bias=False")
+        if self.bias is not True:
+            parts.append(f"bias={self.bias!r}")
         if self.batch_first:
             parts.append("batch_first=True")
         if self.dropout != 0:
             parts.append(f"dropout={self.dropout}")
+        if self.variational:
+            parts.append("variational=True")
         if self.bidirectional:
             parts.append("bidirectional=True")
         return ", ".join(parts)
 
 
+def draw_uniformly(module: Module, hidden_size: int) -> None:
+    """All parameters from U(-1/√H, 1/√H)."""
+    bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
+    for parameter in module.parameters():
+        parameter.data.uniform_(-bound, bound)
+
+
+def as_pair(name: str, names: tuple[str, ...], hx: Any) -> tuple[Any, Any]:
+    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
+        raise TypeError(
+            f"{name}: expected hx to be a pair ({', '.join(names)}), got {type(hx).__name__}"
+        )
+    return hx[0], hx[1]
+
+
+class RNN(RNNBase):
+    """Layers of simple recurrent networks: h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh).
+
+    nonlinearity : φ, "tanh" or "relu"
+    Otherwise as `LSTM`, without c: rnn(input, h_0) -> output, h_n. Parameters have H rows.
+    Source: Elman 1990; with relu Le et al. 2015.
+    """
+
+    _gates = "h"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool | str = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        variational: bool = False,
+    ) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(
+                f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
+        super().__init__(
+            f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
+            dropout, bidirectional, 0, device, dtype, variational=variational,
+        )  # fmt: skip
+        self.nonlinearity = nonlinearity
+        self._kernel = rnn_tanh if nonlinearity == "tanh" else rnn_relu
+
+    def forward(
+        self,
+        input: Any,
+        hx: Tensor | None = None,
+        *,
+        lengths: Any = None,
+        return_states: bool = False,
+    ) -> Any:
+        """(output, h_n), and with return_states a third; see `LSTM`."""
+        states = None if hx is None else (hx,)
+        output, (h_n,), kept = self._run(input, states, lengths, return_states)
+        return (output, h_n, kept) if return_states else (output, h_n)
+
+
+class GRU(RNNBase):
+    """Layers of gated recurrent units.
+
+        r = σ(W_ir x + b_ir + W_hr h + b_hr)      z likewise
+        n = tanh(W_in x + b_in + r (W_hn h + b_hn))
+        h' = (1 - z) n + z h
+
+    As `LSTM`, without c: gru(input, h_0) -> output, h_n. Parameters have 3H rows, in the order
+    r z n. The reset gate acts after the product with W_hn, as in torch; Cho et al. 2014 put it
+    before. Source: Cho et al. 2014.
+    """
+
+    _gates = "rzn"
+    _part_names = "hrzn"
+    _kernel = gru
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool | str = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        variational: bool = False,
+    ) -> None:
+        super().__init__(
+            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            0, device, dtype, variational=variational,
+        )  # fmt: skip
+
+    def forward(
+        self,
+        input: Any,
+        hx: Tensor | None = None,
+        *,
+        lengths: Any = None,
+        return_states: bool = False,
+    ) -> Any:
+        """(output, h_n), and with return_states a third; see `LSTM`."""
+        states = None if hx is None else (hx,)
+        output, (h_n,), kept = self._run(input, states, lengths, return_states)
+        return (output, h_n, kept) if return_states else (output, h_n)
+
+
+class LSTM(RNNBase):
+    """Layers of LSTMs over whole sequences, in one or both directions.
+
+        i = σ(W_ii x + b_ii + W_hi h + b_hi)      f, o likewise      g = tanh(W_ig x + ...)
+        c' = f c + i g                            h' = o tanh(c')
+
+    input_size, hidden_size : I and H
+    num_layers : L; each layer reads the outputs of the one below
+    bias : whether there are biases; "single" for b_ih alone (torch has two, whose sum is what acts)
+    batch_first : input and output are (N, T, ...) instead of (T, N, ...); the states are not
+    dropout : probability with which outputs of all layers but the last are zeroed in training
+    bidirectional : D = 2 directions, each with its own weights; else D = 1
+    proj_size : P, the size of h where W_hr projects it (Sak et al. 2014); 0 for none, then P = H
+    forget_bias : the forget gate's bias at the start, b_if + b_hf, half in each of the two; None
+        leaves it random (Jozefowicz et al. 2015 advise 1)
+    variational : dropout draws one mask for all steps (Gal and Ghahramani 2016)
+
+    Parameters of layer k: `weight_ih_l{k}` (4H, I, or D · P above the first), `weight_hh_l{k}`
+    (4H, P), `bias_ih_l{k}`, `bias_hh_l{k}` (4H), rows in the order i f g o, `weight_hr_l{k}`
+    (P, H) with a projection; those of the reverse direction end in `_reverse`. All are drawn from
+    U(-1/√H, 1/√H).
+
+    lstm(input, (h_0, c_0)) -> output, (h_n, c_n)
+        input : (T, N, I), or (T, I) without a batch, or a PackedSequence
+        h_0 : (L · D, N, P), c_0 : (L · D, N, H), zeros when left out; h_n, c_n likewise: entry
+            l · D + d is layer l, direction d
+        output : (T, N, D · P), the last layer's h at each t, forward then reverse. output[-1] holds
+            the *last* step of the forward but the *first* step of the reverse direction, which has
+            read one input only; `last_states(h_n)` has the last of both. `explain(input)` prints
+            what is where.
+    lstm(input, states, lengths=n, return_states=True) -> output, (h_n, c_n), states
+        n : N whole numbers from 0 to T, in any order: of sequence k only the first n[k] steps are
+            read; its outputs after them are 0, its last states are those of its own last step (with
+            n[k] = 0 the initial ones), and the reverse direction starts at its own end
+        states : h, c and the gates i, f, g, o of every layer, direction and step, in the graph:
+            `states.layer(0, "reverse").c`, see `States`
+    Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+    """
+
+    _gates = "ifgo"
+    _part_names = "hcifgo"
+    _kernel = lstm
+    _state_names = ("h_0", "c_0")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool | str = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        forget_bias: float | None = None,
+        variational: bool = False,
+    ) -> None:
+        if forget_bias is not None and not bias:
+            raise ValueError("LSTM: expected biases for forget_bias=, got bias=False")
+        self.forget_bias = forget_bias
+        super().__init__(
+            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype, variational=variational,
+        )  # fmt: skip
+
+    def _shapes(self, below: int) -> Iterator[tuple[str, tuple[int, ...] | None]]:
+        yield from super()._shapes(below)
+        yield "weight_hr", (self.proj_size, self.hidden_size) if self.proj_size else None
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew from U(-1/√H, 1/√H); then set the forget gates' biases."""
+        super().reset_parameters()
+        if self.forget_bias is None:
+            return
+        forget = slice(self.hidden_size, 2 * self.hidden_size)
+        for scan in self._scans:
+            names = [name for name in scan if name is not None and name.startswith("bias")]
+            for name in names:
+                getattr(self, name).data[forget] = self.forget_bias / len(names)
+
+    def forward(
+        self,
+        input: Any,
+        hx: Pair | None = None,
+        *,
+        lengths: Any = None,
+        return_states: bool = False,
+    ) -> Any:
+        """See the class."""
+        states = None if hx is None else as_pair("LSTM", self._state_names, hx)
+        output, last, kept = self._run(input, states, lengths, return_states)
+        return (output, last, kept) if return_states else (output, last)
+
+
 def _check_sizes(
-    input_size: int, hidden_size: int, num_layers: int, dropout: float, proj_size: int
+    name: str,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    dropout: float,
+    proj_size: int,
 ) -> None:
     if isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(
-            "LSTM: dropout should be a number in range [0, 1], the probability of an element "
+            f"{name}: dropout should be a number in range [0, 1], the probability of an element "
             f"being zeroed, got {dropout!r}"
         )
     if not isinstance(hidden_size, int) or isinstance(hidden_size, bool):
         raise TypeError(
-            f"LSTM: hidden_size should be of type int, got: {type(hidden_size).__name__}"
+            f"{name}: hidden_size should be of type int, got: {type(hidden_size).__name__}"
         )
     if hidden_size <= 0:
-        raise ValueError("LSTM: hidden_size must be greater than zero")
+        raise ValueError(f"{name}: hidden_size must be greater than zero")
     if num_layers <= 0:
-        raise ValueError("LSTM: num_layers must be greater than zero")
+        raise ValueError(f"{name}: num_layers must be greater than zero")
     if input_size <= 0:
-        raise ValueError("LSTM: input_size must be greater than zero")
-    if proj_size != 0:
-        raise NotImplementedError("LSTM: proj_size is not built; use an nn.Linear on the outputs")
-
-
-def _usual_cause(got: tuple[int, ...], expected: tuple[int, ...], batch_first: bool) -> str:
-    """What usually leads to a state of such a shape."""
-    if len(got) != len(expected):
-        return "; the states have a batch dimension just where the input has one"
-    if len(got) == 3 and got == (expected[1], expected[0], expected[2]):
-        return "; batch_first turns input and output around, but never the states"
-    if len(got) == 3 and got[1] != expected[1] and got[::2] == expected[::2]:
-        return "; the state was made for another batch size (is this the last, smaller batch?)"
-    if got[0] != expected[0]:
-        return "; a state has one entry for each layer and each direction"
-    return "; the last dimension is hidden_size"
+        raise ValueError(f"{name}: input_size must be greater than zero")
+    if proj_size < 0:
+        raise ValueError(
+            f"{name}: proj_size should be a positive integer or zero to disable projections"
+        )
+    if proj_size >= hidden_size:
+        raise ValueError(f"{name}: proj_size has to be smaller than hidden_size")

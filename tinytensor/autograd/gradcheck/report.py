@@ -12,7 +12,7 @@ from ...tensor import Tensor
 from .problem import GradcheckError, Problem, Settings
 from .times import time_step
 
-_GATES = {"LSTM": "ifgo", "LSTMCell": "ifgo"}
+_GATES = {"LSTM": "ifgo", "LSTMCell": "ifgo", "GRU": "rzn", "GRUCell": "rzn"}
 _LISTED = 3  # how many kinks a warning spells out
 
 
