@@ -200,7 +200,6 @@ FUNCTIONS: dict[str, Lines] = {
         {x}.repeat_interleave(2, {d}) * 1
         {x}.repeat_interleave(2) * 1
         lib.meshgrid({x}.reshape(-1), {y}.reshape(-1), indexing="ij")[0]
-        lib.broadcast_tensors({x}, {y})[0] * 2
         {x}.tril()
         {x}.triu({n})
         lib.diag({x}.reshape(-1))
@@ -251,10 +250,14 @@ FUNCTIONS: dict[str, Lines] = {
         "lib.baddbmm({y}, {x}, {x}.transpose(1, 2), alpha={c})": "all_floats({x}, {y})",
         'lib.einsum("ij->j", {x}).contiguous() * 1': "all_floats({x}, {y})",
         "lib.trace({x})": "all_floats({x}, {y})",
-        "lib.nn.functional.conv1d(({x} * 1).reshape(1, 1, -1), ({y} * 1).reshape(1, 1, -1)[..., :2])": "all_floats({x}, {y})",
+        "lib.nn.functional.conv1d(({x} * 1).reshape(1, 1, -1), ({y} * 1).reshape(-1, 1, 1))": (
+            "all_floats({x}, {y})"
+        ),
         'lib.einsum("ij,kj->ik", {x}, {y}).contiguous() * 1': "all_floats({x}, {y})",
         'lib.einsum("...i,...i->...", {x}, {y}).contiguous() * 1': "all_floats({x}, {y})",
-        "lib.tensordot({x}, {y}, ([-1], [-1])).contiguous() * 1": "all_floats({x}, {y})",
+        "lib.tensordot({x}, {y}, ([-1], [-1])).contiguous() * 1": (
+            "all_floats({x}, {y}) and {x}.numel() and {y}.numel()"
+        ),
         "lib.kron({x}, {y})": "{x}.is_contiguous() and {y}.is_contiguous()",
     },
     "types": _free("""
@@ -300,6 +303,7 @@ VIEWS = _free("""
     {x}.expand(2, *{x}.shape)
     {x}.expand_as({y})
     lib.broadcast_to({x}, {y}.shape)
+    lib.broadcast_tensors({x}, {y})[0]
     {x}.diagonal()
     {x}.diagonal({n}, {d}, {e})
     lib.diag({x})
@@ -380,7 +384,7 @@ WRITES = _free("""
     "{x}.scatter_({d}, {lanes}, {y})": "{x}.shape == {y}.shape",
     "{x}.scatter_add_({d}, {grid}, {y})": "{x}.shape == {y}.shape",
     "{x}.addcmul_({y}, {z}, value={c})": "all_floats({y}, {z})",
-    "{x}.addcdiv_({y}, 1.5 + {z} * {z})": "{y}.is_floating_point()",
+    "{x}.addcdiv_({y}, 1.5 + {z} * {z})": "all_floats({y}, {z})",
     "{x}.copy_({y})": "{x} is not {y}",
     "{x}.cumsum_({d})": "all_floats({x})",
     "{x}.cumprod_({d})": "all_floats({x})",
