@@ -146,10 +146,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "_scan_backward": {
         "in lstm: dh_all: Any = np.empty_like(saved.h)": _ONLY_MEMORY,
         "in gru: size = saved.q.shape[-1]": "of two dimensions",
-        "in gru: gradients: list[Array | None] = [None] * len(upstream)": "both lists have four",
-        "in gru: if needs[-2]:": "of four weights",
-        "in rnn_tanh: if needs[-2] or needs[3]:": "of four weights",
-        "in rnn_relu: if needs[-2] or needs[3]:": "of four weights",
+        "in lstm: gradients: list[Array | None] = [None] * len(upstream)": "both lists have six",
+        "in lstm: if needs[2] or needs[-3]:": "of six weights",
     },
     "recurrent_gradient": {
         "last = len(h) - batch": "there is one row of each for each of the other",

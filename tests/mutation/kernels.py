@@ -24,6 +24,7 @@ SHRINKING = Steps((5, 3, 3, 1), BATCH)
 class Case(NamedTuple):
     """How a kernel is called.
 
+    dropped : factors of recurrent dropout are given
     steps : how many, or sequences of unequal length
     used : which of the outputs a loss uses: output, h_n, c_n; those of the steps follow c_n
     """
@@ -35,6 +36,7 @@ class Case(NamedTuple):
     masked: bool = False
     proj: int = 0
     keep: bool = False
+    dropped: bool = False
     used: tuple[bool, ...] = (True,)
 
 
@@ -59,6 +61,7 @@ def inputs_of(kernel: Kernel, case: Case) -> list[Array | None]:
             arrays += [rng.normal(size=gates * SIZE) if case.biases > k else None for k in range(2)]
             if kernel is lstm:
                 arrays.append(rng.normal(size=(case.proj, SIZE)) if case.proj else None)
+            arrays.append(rng.normal(size=(BATCH, out)) if case.dropped else None)
     return arrays
 
 
@@ -69,14 +72,18 @@ def static_of(case: Case) -> dict[str, Any]:
 
 def gradients(kernel: Kernel, arrays: list[Array | None], case: Case) -> list[Any]:
     """Those of a weighted sum of the outputs that are used, for every input."""
-    leaves = [None if array is None else make(array).requires_grad_() for array in arrays]
+    factors = range(len(arrays) - 1, 0, -6 if kernel is lstm else -5) if case.dropped else ()
+    leaves = [
+        None if array is None else make(array).requires_grad_(place not in factors)
+        for place, array in enumerate(arrays)
+    ]
     outputs = kernel(*leaves, **static_of(case))
     used = case.used + case.used[-1:] * (len(outputs) - len(case.used))
     rng = np.random.default_rng(1)
     weights = [make(rng.normal(size=y.shape)) for y in outputs]
     chosen = [(y, w) for y, w, wanted in zip(outputs, weights, used, strict=False) if wanted]
     ys, ws = zip(*chosen, strict=True)
-    wanted_leaves = [leaf for leaf in leaves if leaf is not None]
+    wanted_leaves = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
     return list(tt.autograd.grad(ys, wanted_leaves, ws, allow_unused=True, materialize_grads=True))
 
 
@@ -107,8 +114,8 @@ def computes_what_is_needed_and_leaves_its_inputs(kernel: Kernel) -> None:
     g = tuple(np.ones_like(y) for y in outputs)
     all_needed = kernel.backward(g, saved, arrays, (True,) * len(arrays), **static)
     states = range(1, 3 if kernel is lstm else 2)
-    first_weight, each = states.stop + 1, 5 if kernel is lstm else 4
-    for place in range(len(arrays)):
+    first_weight, each = states.stop + 1, 6 if kernel is lstm else 5
+    for place in (place for place, array in enumerate(arrays) if array is not None):
         needs = tuple(i == place for i in range(len(arrays)))
         found = kernel.backward(g, saved, arrays, needs, **static)
         np.testing.assert_array_equal(found[place], all_needed[place])
@@ -148,6 +155,8 @@ def _common(kernel: Kernel) -> tuple[Callable[[], None], ...]:
         _case(kernel, layers=2, directions=2, steps=SHRINKING, keep=True, masked=True),
         _case(kernel, directions=2, keep=True, used=(False, False, True)),
         _case(kernel, steps=Steps((), BATCH), used=(False, True)),
+        _case(kernel, layers=2, directions=2, dropped=True),
+        _case(kernel, directions=2, dropped=True, steps=SHRINKING),
         *_each_alone(kernel),
         lambda: computes_what_is_needed_and_leaves_its_inputs(kernel),
     )

@@ -489,8 +489,8 @@ def test_a_kernel_computes_only_the_gradients_that_are_asked_for(rng, monkeypatc
     tt.autograd.grad(lstm(x)[0].sum(), x)
     tt.autograd.grad(lstm(x)[0].sum(), lstm.weight_hh_l0)
     assert needs == [
-        (True, False, False, False, False, False, False, False, False),
-        (False, False, False, False, False, True, False, False, False),
+        (True, False, False, False, False, False, False, False, False, False),
+        (False, False, False, False, False, True, False, False, False, False),
     ]
 
 

@@ -484,6 +484,49 @@ def test_variational_dropout_draws_one_mask_for_all_steps(rng, kind, lengths):
     assert_close([flat(layer(x))[0]], [flat(layer(x))[0]], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lengths", [None, [2, 5, 0]])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_recurrent_dropout_zeroes_the_same_units_at_all_steps(rng, kind, lengths, bidirectional):
+    layer = getattr(nn, kind)(3, 8, 2, bidirectional=bidirectional, recurrent_dropout=0.5).double()
+    x = tt.tensor(rng.standard_normal((5, 3, 3)), requires_grad=True)
+    inputs = (x, *layer.parameters())
+
+    def function(*_):
+        tt.manual_seed(3)
+        return flat(layer(x, lengths=lengths))
+
+    weights = [rng.standard_normal(tuple(y.shape)) for y in function()]
+    fused = tt.autograd.grad(weighted(function(), weights, tt), inputs)
+    with tt.unrolled():
+        unrolled = function()
+        by_reference = tt.autograd.grad(weighted(unrolled, weights, tt), inputs)
+    assert_close(function(), unrolled)
+    assert_close(fused, by_reference)
+    assert tt.autograd.gradcheck(function, inputs, fast_mode=True)
+
+
+def test_recurrent_dropout_is_that_of_a_loop_over_the_cell(rng):
+    lstm = nn.LSTM(3, 8, recurrent_dropout=0.5).double()
+    cell = nn.LSTMCell(3, 8).double()
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in lstm.state_dict().items()})
+    x = tt.tensor(rng.standard_normal((5, 2, 3)))
+    tt.manual_seed(1)
+    output, _ = lstm(x)
+    tt.manual_seed(1)
+    factors = tt.nn.functional.dropout(tt.ones(2, 8, dtype=tt.float64), 0.5)
+    h, c = tt.zeros(2, 2, 8, dtype=tt.float64)
+    for t in range(5):
+        h, c = cell(x[t], (h * factors, c))
+        assert_close([output[t]], [h])
+    plain = nn.LSTM(3, 8).double()
+    plain.load_state_dict(lstm.state_dict())
+    assert_close([lstm.eval()(x)[0]], [plain(x)[0]], rtol=0, atol=0)
+    assert "recurrent_dropout=0.5" in repr(lstm)
+    with pytest.raises(ValueError, match="recurrent_dropout should be a number"):
+        nn.GRU(3, 4, recurrent_dropout=1.5)
+
+
 def test_last_states_are_each_directions_own_last_step(rng):
     lstm = nn.LSTM(3, 4, 2, bidirectional=True).double()
     x = tt.tensor(rng.standard_normal((5, 2, 3)))

@@ -77,7 +77,7 @@ class RNNCellBase(Module):
         else:
             self._check(given, input)
             state = given if batched else tuple(unsqueeze(part, 0) for part in given)
-        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, None)
         after, _ = cell(x, state, weights)
         return after if batched else tuple(squeeze(part, 0) for part in after)
 
@@ -189,4 +189,5 @@ class LSTMCell(RNNCellBase):
 
 
 def _lstm_cell(x: Any, state: Any, weights: Any) -> Any:
-    return lstm_cell(x, state, (*weights, None))
+    *weights, factors = weights
+    return lstm_cell(x, state, (*weights, None, factors))

@@ -50,7 +50,7 @@ def _scan_forward(
     x: Array, state: State, weights: Weights, reverse: bool, h_out: Array, steps: Steps
 ) -> tuple[Saved, State]:
     """One direction of one layer: what it leaves, and its last h."""
-    w_ih, w_hh, b_ih, b_hh = weights
+    w_ih, w_hh, b_ih, b_hh, factors = weights
     (h0,) = state
     size = h_out.shape[1]
     gates = np.matmul(x, w_ih.T)
@@ -72,7 +72,8 @@ def _scan_forward(
         h = follow(h, carried, count)
         if h_starts is not None:
             starts_at[t][...] = h
-        u = np.matmul(h, w_state, out=from_state[:count])
+        read = h if factors is None else h * factors[:count]
+        u = np.matmul(read, w_state, out=from_state[:count])
         gates_t = gates_at[t]
         r_z, n = gates_t[:, : 2 * size], gates_t[:, 2 * size :]
         r_z += u[:, : 2 * size]
@@ -108,7 +109,7 @@ def _scan_backward(
     needs: tuple[bool, ...],
 ) -> tuple[Array | None, State, list[Array | None]]:
     """The gradients of one scan: of x, of its first h, and of its weights."""
-    w_ih, w_hh, _, _ = weights
+    w_ih, w_hh, _, _, factors = weights
     dy, *d_gates = upstream
     (carried,) = d_last
     size = saved.q.shape[1]
@@ -146,13 +147,19 @@ def _scan_backward(
         du_t[:, : 2 * size] = da_t[:, : 2 * size]
         np.multiply(da_n, r_at[t], out=du_t[:, 2 * size :])
         dh *= z_at[t]
-        dh += np.matmul(du_t, w_hh)
+        from_gates = np.matmul(du_t, w_hh)
+        if factors is not None:
+            from_gates *= factors[: len(dh)]
+        dh += from_gates
     carried[: len(dh)] = dh
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
         gradients[0] = np.matmul(da.T, x)
     if needs[1]:
-        gradients[1] = recurrent_gradient(du, saved.h, saved.h0, saved.h_starts, steps, reverse)
+        read = saved.h_starts
+        if factors is not None:
+            read = h_before * np.concatenate([factors[:count] for count in steps.sizes])
+        gradients[1] = recurrent_gradient(du, saved.h, saved.h0, read, steps, reverse)
     if needs[2]:
         gradients[2] = da.sum(axis=0)
     if needs[3]:
@@ -176,5 +183,5 @@ def _all_steps(saved: Saved) -> tuple[Array, ...]:
 
 gru = sequence_kernel(
     "gru",
-    Recurrence(gru_cell, _scan_forward, _scan_backward, _all_steps, "h", "rzn", weights=4),
+    Recurrence(gru_cell, _scan_forward, _scan_backward, _all_steps, "h", "rzn", weights=5),
 )

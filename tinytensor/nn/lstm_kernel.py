@@ -97,7 +97,7 @@ def _scan_forward(
 ) -> tuple[Saved, State]:
     """One direction of one layer: what it leaves, and its last h and c."""
     h0, c0 = state
-    w_ih, w_hh, b_ih, b_hh, w_hr = weights
+    w_ih, w_hh, b_ih, b_hh, w_hr, factors = weights
     batch, size = c0.shape
     gates = np.matmul(x, _halved(_reordered(w_ih)).T)
     bias = bias_of(b_ih, b_hh)
@@ -106,7 +106,7 @@ def _scan_forward(
     c, c_starts = _cells(c0, len(gates), steps, reverse)
     tanh_c = np.empty_like(c)
     hidden = h_out if w_hr is None else np.empty_like(c)
-    h_starts = memory_of_starts(h_out, steps)
+    h_starts = memory_of_starts(h_out, steps, factors)
     saved = Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts)
     w_state = np.ascontiguousarray(_halved(_reordered(w_hh)).T)
     from_h = np.empty((batch, 4 * size), x.dtype)
@@ -128,7 +128,8 @@ def _scan_forward(
         if starts_at is not None:
             count = len(z)
             h, c_t = follow(h, last[0], count), follow(c_t, last[1], count)
-            next(starts_at)[0][...] = h
+            (start,) = next(starts_at)
+            h = np.multiply(h, 1 if factors is None else factors[:count], out=start)
             c_old[...] = c_t
             from_h, i_g, scale, shift = (buffer[:count] for buffer in buffers)
         np.matmul(h, w_state, out=from_h)
@@ -189,7 +190,7 @@ def _scan_backward(
 
     d_last is consumed.
     """
-    w_ih, _, _, _, w_hr = weights
+    w_ih, _, _, _, w_hr, _ = weights
     dh_all: Any = None if w_hr is None else np.empty_like(saved.h)
     dz = _gate_gradients(saved, weights, upstream, d_last, reverse, steps, dh_all)
     gradients: list[Array | None] = [None] * len(weights)
@@ -220,7 +221,7 @@ def _gate_gradients(
     d_last : those of the last h and c; left are those of the first
     dh_all : memory for dh of all steps, or None
     """
-    _, w_hh, _, _, w_hr = weights
+    _, w_hh, _, _, w_hr, factors = weights
     dy, dc_in, *d_gates = upstream
     size = saved.c.shape[1]
     w_back = _reordered(w_hh)
@@ -260,6 +261,8 @@ def _gate_gradients(
                 dz_t += z_in
             dc *= f_t
             np.matmul(dz_t, w_back, out=dh)
+            if factors is not None:
+                dh *= factors[: len(dh)]
     for carried, part in zip(d_last, (dh, dc), strict=True):
         carried[: len(part)] = part
     return dz
@@ -304,5 +307,5 @@ def _all_steps(saved: Saved) -> tuple[Array, ...]:
 
 lstm = sequence_kernel(
     "lstm",
-    Recurrence(lstm_cell, _scan_forward, _scan_backward, _all_steps, "hc", "ifgo", weights=5),
+    Recurrence(lstm_cell, _scan_forward, _scan_backward, _all_steps, "hc", "ifgo", weights=6),
 )

@@ -7,9 +7,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ..autograd.kernel import Kernel
 from ..ops import create
-from ..tensor import Tensor
+from ..tensor import Tensor, make
+from .functional import dropout_mask
 from .gru_kernel import gru
 from .lstm_kernel import lstm
 from .module import Module
@@ -42,12 +45,14 @@ class RNNBase(SequenceLayer):
         dtype: Any = None,
         *,
         variational: bool = False,
+        recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         name = type(self).__name__
         _check_sizes(name, input_size, hidden_size, num_layers, dropout, proj_size)
         if bias not in (True, False, "single"):
             raise ValueError(f"{name}: expected bias to be True, False or 'single', got {bias!r}")
+        check_dropout(name, "recurrent_dropout", recurrent_dropout)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
@@ -65,6 +70,7 @@ class RNNBase(SequenceLayer):
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.variational = variational
+        self.recurrent_dropout = float(recurrent_dropout)
         self._scans: list[list[str | None]] = []
         for layer in range(num_layers):
             below = input_size if layer == 0 else self._output_size * self._directions
@@ -97,10 +103,26 @@ class RNNBase(SequenceLayer):
             [self._parameters[name] for name in scan if name is not None] for scan in self._scans
         ]
 
-    def _weights(self) -> list[Any]:
-        """Those of all scans for the kernel, None where there is none."""
+    def _weights(self, batch: int) -> list[Any]:
+        """Those of all scans for the kernel, and after them the factors of recurrent dropout.
+
+        None where there is none.
+        """
         own = self._parameters
-        return [None if name is None else own[name] for scan in self._scans for name in scan]
+        weights: list[Any] = []
+        for scan in self._scans:
+            weights += [None if name is None else own[name] for name in scan]
+            weights.append(self._recurrent_mask(batch, self._first_weight()))
+        return weights
+
+    def _recurrent_mask(self, batch: int, like: Tensor) -> Tensor | None:
+        """The factors on h of one scan, 0 or 1 / (1 - p): (N, P)."""
+        if not self.training or self.recurrent_dropout == 0.0:
+            return None
+        factors = np.zeros((batch, self._output_size), like._array.dtype)
+        if self.recurrent_dropout < 1.0:
+            factors[...] = dropout_mask(self.recurrent_dropout, factors)
+        return make(factors)
 
     def flatten_parameters(self) -> None:
         """Nothing: torch needs this for its GPU; code that calls it runs."""
@@ -113,7 +135,7 @@ class RNNBase(SequenceLayer):
             x,
             *initial,
             self._mask(x, steps),
-            *self._weights(),
+            *self._weights(initial[0]._array.shape[1]),
             directions=self._directions,
             steps=steps,
             keep=keep,
@@ -135,6 +157,8 @@ class RNNBase(SequenceLayer):
             parts.append(f"dropout={self.dropout}")
         if self.variational:
             parts.append("variational=True")
+        if self.recurrent_dropout != 0:
+            parts.append(f"recurrent_dropout={self.recurrent_dropout}")
         if self.bidirectional:
             parts.append("bidirectional=True")
         return ", ".join(parts)
@@ -179,6 +203,7 @@ class RNN(RNNBase):
         dtype: Any = None,
         *,
         variational: bool = False,
+        recurrent_dropout: float = 0.0,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(
@@ -187,6 +212,7 @@ class RNN(RNNBase):
         super().__init__(
             f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
             dropout, bidirectional, 0, device, dtype, variational=variational,
+            recurrent_dropout=recurrent_dropout,
         )  # fmt: skip
         self.nonlinearity = nonlinearity
         self._kernel = rnn_tanh if nonlinearity == "tanh" else rnn_relu
@@ -234,10 +260,12 @@ class GRU(RNNBase):
         dtype: Any = None,
         *,
         variational: bool = False,
+        recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             0, device, dtype, variational=variational,
+            recurrent_dropout=recurrent_dropout,
         )  # fmt: skip
 
     def forward(
@@ -270,6 +298,8 @@ class LSTM(RNNBase):
     forget_bias : the forget gate's bias at the start, b_if + b_hf, half in each of the two; None
         leaves it random (Jozefowicz et al. 2015 advise 1)
     variational : dropout draws one mask for all steps (Gal and Ghahramani 2016)
+    recurrent_dropout : probability with which elements of h are zeroed in training where W_hh reads
+        them, the same ones at all steps (also theirs)
 
     Parameters of layer k: `weight_ih_l{k}` (4H, I, or D · P above the first), `weight_hh_l{k}`
     (4H, P), `bias_ih_l{k}`, `bias_hh_l{k}` (4H), rows in the order i f g o, `weight_hr_l{k}`
@@ -313,6 +343,7 @@ class LSTM(RNNBase):
         *,
         forget_bias: float | None = None,
         variational: bool = False,
+        recurrent_dropout: float = 0.0,
     ) -> None:
         if forget_bias is not None and not bias:
             raise ValueError("LSTM: expected biases for forget_bias=, got bias=False")
@@ -320,6 +351,7 @@ class LSTM(RNNBase):
         super().__init__(
             "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             proj_size, device, dtype, variational=variational,
+            recurrent_dropout=recurrent_dropout,
         )  # fmt: skip
 
     def _shapes(self, below: int) -> Iterator[tuple[str, tuple[int, ...] | None]]:
@@ -351,6 +383,14 @@ class LSTM(RNNBase):
         return (output, last, kept) if return_states else (output, last)
 
 
+def check_dropout(name: str, option: str, p: float) -> None:
+    if isinstance(p, bool) or not 0 <= p <= 1:
+        raise ValueError(
+            f"{name}: {option} should be a number in range [0, 1], the probability of an element "
+            f"being zeroed, got {p!r}"
+        )
+
+
 def _check_sizes(
     name: str,
     input_size: int,
@@ -359,11 +399,7 @@ def _check_sizes(
     dropout: float,
     proj_size: int,
 ) -> None:
-    if isinstance(dropout, bool) or not 0 <= dropout <= 1:
-        raise ValueError(
-            f"{name}: dropout should be a number in range [0, 1], the probability of an element "
-            f"being zeroed, got {dropout!r}"
-        )
+    check_dropout(name, "dropout", dropout)
     if not isinstance(hidden_size, int) or isinstance(hidden_size, bool):
         raise TypeError(
             f"{name}: hidden_size should be of type int, got: {type(hidden_size).__name__}"

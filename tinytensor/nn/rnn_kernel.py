@@ -53,14 +53,14 @@ def _scan_forward(
     steps: Steps,
 ) -> tuple[Saved, State]:
     """One direction of one layer: what it leaves, and its last h."""
-    w_ih, w_hh, b_ih, b_hh = weights
+    w_ih, w_hh, b_ih, b_hh, factors = weights
     (h0,) = state
     z = np.matmul(x, w_ih.T)
     bias = bias_of(b_ih, b_hh)
     if bias is not None:
         z += bias
     w_state = np.ascontiguousarray(w_hh.T)
-    h_starts = memory_of_starts(h_out, steps)
+    h_starts = memory_of_starts(h_out, steps, factors)
     carried = h0.copy()
     h = h0
     z_at, h_at, starts_at = steps.split(z, h_out, h_starts)
@@ -68,7 +68,9 @@ def _scan_forward(
         h_t = h_at[t]
         h = follow(h, carried, len(h_t))
         if h_starts is not None:
-            starts_at[t][...] = h
+            start = starts_at[t]
+            np.multiply(h, 1 if factors is None else factors[: len(h)], out=start)
+            h = start
         np.matmul(h, w_state, out=h_t)
         h_t += z_at[t]
         h = activation(h_t, out=h_t)
@@ -89,7 +91,7 @@ def _scan_backward(
     needs: tuple[bool, ...],
 ) -> tuple[Array | None, State, list[Array | None]]:
     """The gradients of one scan: of x, of its first h, and of its weights."""
-    w_ih, w_hh, _, _ = weights
+    w_ih, w_hh, _, _, factors = weights
     (dy,) = upstream
     (carried,) = d_last
     dz = slope(saved.h)
@@ -101,6 +103,8 @@ def _scan_backward(
         dh += dy_at[t]
         dz_t *= dh
         np.matmul(dz_t, w_hh, out=dh)
+        if factors is not None:
+            dh *= factors[: len(dh)]
     carried[: len(dh)] = dh
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
@@ -124,7 +128,7 @@ def _recurrence(cell: Any, activation: Callable[..., Array], slope: Any) -> Recu
         _all_steps,
         parts="h",
         gates="",
-        weights=4,
+        weights=5,
     )
 
 

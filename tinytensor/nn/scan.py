@@ -27,8 +27,9 @@ Cell = Callable[[Any, State, Weights], tuple[State, State]]  # -> the next state
 def rnn_tanh_cell(x: Any, state: State, weights: Weights) -> tuple[State, State]:
     """One step of the simple RNN (Elman 1990): h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
 
-    x (N, I); state = h (N, H); weights = W_ih (H, I), W_hh (H, H) and the biases (H), each of which
-    may be None. Returns (h',) and no gates.
+    x (N, I); state = h (N, H); weights = W_ih (H, I), W_hh (H, H), the biases (H), each or None,
+    and factors (N, H) on h where W_hh reads it (recurrent dropout), or None. Returns (h',) and no
+    gates.
     """
     return (tanh(_sum(x, state[0], *weights)),), ()
 
@@ -45,13 +46,13 @@ def gru_cell(x: Any, state: State, weights: Weights) -> tuple[State, State]:
         n = tanh(W_in x + b_in + r (W_hn h + b_hn))
         h' = n + z (h - n)
 
-    x (N, I); state = h (N, H); weights = W_ih (3H, I), W_hh (3H, H) and the biases (3H) or None,
-    rows in the order r z n. Returns (h',) and the gates r, z, n.
+    x (N, I); state = h (N, H); weights = W_ih (3H, I), W_hh (3H, H), the biases (3H) or None, rows
+    in the order r z n, and factors (N, H) or None as above. Returns (h',) and the gates r, z, n.
     """
     (h,) = state
-    w_ih, w_hh, b_ih, b_hh = weights
+    w_ih, w_hh, b_ih, b_hh, factors = weights
     x_r, x_z, x_n = chunk(_affine(x, w_ih, b_ih), 3, -1)
-    h_r, h_z, h_n = chunk(_affine(h, w_hh, b_hh), 3, -1)
+    h_r, h_z, h_n = chunk(_affine(_dropped(h, factors), w_hh, b_hh), 3, -1)
     r = sigmoid(x_r + h_r)
     z = sigmoid(x_z + h_z)
     n = tanh(x_n + r * h_n)
@@ -66,12 +67,12 @@ def lstm_cell(x: Any, state: State, weights: Weights) -> tuple[State, State]:
         h' = o tanh(c'),    or W_hr of that where there is a projection (Sak et al. 2014)
 
     x (N, I); state = h (N, P), c (N, H), P = H without a projection; weights = W_ih (4H, I), W_hh
-    (4H, P), both biases (4H), each or None, and W_hr (P, H) or None; rows in the order i f g o.
-    Returns (h', c') and the gates i, f, g, o.
+    (4H, P), both biases (4H), each or None, rows in the order i f g o, W_hr (P, H) or None, and
+    factors (N, P) or None as above. Returns (h', c') and the gates i, f, g, o.
     """
     h, c = state
-    *weights, w_hr = weights
-    i, f, g, o = chunk(_sum(x, h, *weights), 4, -1)
+    w_ih, w_hh, b_ih, b_hh, w_hr, factors = weights
+    i, f, g, o = chunk(_sum(x, h, w_ih, w_hh, b_ih, b_hh, factors), 4, -1)
     i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
     c = f * c + i * g
     h = o * tanh(c)
@@ -80,9 +81,14 @@ def lstm_cell(x: Any, state: State, weights: Weights) -> tuple[State, State]:
     return (h, c), (i, f, g, o)
 
 
-def _sum(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
+def _sum(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, factors: Any) -> Any:
     """z = W_ih x + b_ih + W_hh h + b_hh for a batch of rows: (N, I), (N, H) -> (N, gates · H)."""
-    return _affine(x, w_ih, b_ih) + _affine(h, w_hh, b_hh)
+    return _affine(x, w_ih, b_ih) + _affine(_dropped(h, factors), w_hh, b_hh)
+
+
+def _dropped(h: Any, factors: Any) -> Any:
+    """h times the factors of the sequences that have this step, the first ones."""
+    return h if factors is None else h * factors[: len(h)]
 
 
 def _affine(x: Any, w: Any, b: Any) -> Any:

@@ -81,12 +81,13 @@ def follow(rows: Array, carried: Array, count: int) -> Array:
     return rows
 
 
-def memory_of_starts(rows: Array, steps: Steps) -> Array | None:
+def memory_of_starts(rows: Array, steps: Steps, factors: Array | None = None) -> Array | None:
     """Memory for what each step starts from, to be filled by the scan that makes `rows`.
 
-    None for a batch of equal lengths: there it is the rows themselves, shifted by a step.
+    None for a batch of equal lengths without factors of dropout: there it is the rows themselves,
+    shifted by a step.
     """
-    return None if steps.uniform else np.empty(rows.shape, rows.dtype)
+    return None if steps.uniform and factors is None else np.empty(rows.shape, rows.dtype)
 
 
 def recurrent_gradient(
