@@ -10,7 +10,7 @@ import tinytensor as tt
 torch = pytest.importorskip("torch")
 
 STEPS = 50
-SHAPES = [(4, 3), (5,), ()]
+SHAPES = [(5,), (4, 3), ()]
 TOLERANCE = {np.float32: 1e-6, np.float64: 1e-12}
 
 
@@ -31,9 +31,54 @@ ADAM = [
     *on_off(decoupled_weight_decay=[True], weight_decay=[0.1]),
 ]
 ADAMW = on_off(weight_decay=[0, 0.1], amsgrad=[False, True], maximize=[False, True])
+NADAM = [
+    *on_off(weight_decay=[0, 0.1], decoupled_weight_decay=[False, True], maximize=[False, True]),
+    *on_off(betas=[(0.5, 0.9)], eps=[1e-3], momentum_decay=[0, 0.1]),
+]
+RADAM = [
+    *on_off(weight_decay=[0, 0.1], decoupled_weight_decay=[False, True], maximize=[False, True]),
+    *on_off(betas=[(0.5, 0.9), (0.9, 0.5)], eps=[1e-3, 0.0]),
+]
+ADAMAX = [
+    *on_off(weight_decay=[0, 0.1], maximize=[False, True]),
+    *on_off(betas=[(0.5, 0.9)], eps=[1e-3, 0.0]),
+]
+ADAGRAD = [
+    *on_off(weight_decay=[0, 0.1], lr_decay=[0, 0.1], maximize=[False, True]),
+    *on_off(initial_accumulator_value=[0.5], eps=[0.1]),
+]
+ADADELTA = [
+    *on_off(weight_decay=[0, 0.1], maximize=[False, True]),
+    *on_off(rho=[0.0, 0.5, 1.0], eps=[1e-3]),
+]
+RMSPROP = [
+    *on_off(momentum=[0, 0.9], centered=[False, True], weight_decay=[0, 0.1]),
+    *on_off(alpha=[0.5], eps=[1e-3], maximize=[False, True]),
+]
+RPROP = [
+    *on_off(maximize=[False, True]),
+    *on_off(etas=[(0.3, 2.0)], step_sizes=[(1e-3, 0.1)]),
+]
+ASGD = [
+    *on_off(weight_decay=[0, 0.1], maximize=[False, True]),
+    *on_off(lambd=[0.1], alpha=[0.5], t0=[0, 10]),
+]
+CHOICES = {
+    "SGD": SGD,
+    "Adam": ADAM,
+    "AdamW": ADAMW,
+    "NAdam": NADAM,
+    "RAdam": RADAM,
+    "Adamax": ADAMAX,
+    "Adagrad": ADAGRAD,
+    "Adadelta": ADADELTA,
+    "RMSprop": RMSPROP,
+    "Rprop": RPROP,
+    "ASGD": ASGD,
+}
 CASES = [
     pytest.param(name, settings, id=f"{name}-{number}")
-    for name, choices in (("SGD", SGD), ("Adam", ADAM), ("AdamW", ADAMW))
+    for name, choices in CHOICES.items()
     for number, settings in enumerate(choices)
 ]
 
@@ -89,17 +134,19 @@ def test_the_path_and_the_state_are_torchs(name, settings, kind) -> None:
             np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", CHOICES)
 def test_groups_walk_with_settings_of_their_own(name) -> None:
+    setting, own = ("etas", (0.3, 1.5)) if name == "Rprop" else ("weight_decay", 0.1)
     results = []
     for lib in (tt, torch):
         lib.manual_seed(0)
         model = lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.Tanh(), lib.nn.Linear(4, 1))
         optimizer = getattr(lib.optim, name)(
             [{"params": model[0].parameters(), "lr": 0.1}, {"params": model[2].weight}],
-            weight_decay=0.1,
+            **{setting: own},
         )
-        optimizer.add_param_group({"params": [model[2].bias], "weight_decay": 0})
+        other = (0.5, 1.2) if name == "Rprop" else 0
+        optimizer.add_param_group({"params": [model[2].bias], setting: other})
         x = lib.rand(5, 3)
         for _ in range(20):
             optimizer.zero_grad()
@@ -111,7 +158,7 @@ def test_groups_walk_with_settings_of_their_own(name) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("name", [name for name in CHOICES if name != "Rprop"])
 def test_a_learning_rate_that_changes_counts_from_the_next_step(name) -> None:
     results = []
     for lib in (tt, torch):

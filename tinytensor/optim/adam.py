@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..tensor import Tensor, count_write, make
-from .optimizer import Group, Optimizer, State, aligned_zeros_like, check_plain, check_setting
+from ..dtypes import Array
+from ..tensor import Tensor
+from .optimizer import Group, Optimizer
+from .settings import check_betas, check_common, check_forms, check_plain
+from .state import State, advance, full_like, moved_mean, moved_square, scalar, written
 
 
 class Adam(Optimizer):
@@ -43,12 +45,10 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_setting("learning rate", lr, float(lr) >= 0, "at least 0")
-        check_setting("epsilon value", eps, eps >= 0, "at least 0")
-        for number, beta in enumerate(betas):
-            check_setting(f"beta parameter at index {number}", beta, 0 <= beta < 1, "0 <= beta < 1")
-        check_setting("weight_decay value", weight_decay, weight_decay >= 0, "at least 0")
+        check_common(lr, eps, weight_decay)
+        check_betas(betas)
         check_plain(capturable=capturable, differentiable=differentiable)
+        check_forms(foreach, fused)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -64,37 +64,25 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
+    def _begin(self, state: State, values: Array, group: Group) -> None:
+        state["step"] = scalar(0)
+        state["exp_avg"] = full_like(values)
+        state["exp_avg_sq"] = full_like(values)
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = full_like(values)
+
     def _update_group(self, group: Group) -> None:
         lr = float(group["lr"])
         beta1, beta2 = group["betas"]
         eps = group["eps"]
-        decay = group["weight_decay"]
-        decoupled = group["decoupled_weight_decay"]
-        maximize = group["maximize"]
         amsgrad = group["amsgrad"]
-        for parameter in group["params"]:
-            gradient = parameter._grad
-            if gradient is None:
-                continue
-            values = parameter._array
-            state = self.state[parameter] or self._begin(parameter, amsgrad)
-            t = _advance(state["step"])
-            if decoupled and decay:
-                np.multiply(values, 1 - lr * decay, values)
-            g = self._descent(parameter, gradient, 0 if decoupled else decay, maximize)
-            m = _written(state["exp_avg"])
-            v = _written(state["exp_avg_sq"])
-            # One operation after the other into memory that is there: nothing is allocated.
+        for values, g, state in self._moving(group):
+            t = advance(state)
             part = self._memory(g)
-            np.multiply(g, 1 - beta1, part)
-            np.multiply(m, beta1, m)
-            np.add(m, part, m)
-            np.square(g, part)
-            np.multiply(part, 1 - beta2, part)
-            np.multiply(v, beta2, v)
-            np.add(v, part, v)
+            m = moved_mean(state["exp_avg"], g, beta1, part)
+            v = moved_square(state["exp_avg_sq"], g, beta2, part)
             if amsgrad:
-                largest = _written(state["max_exp_avg_sq"])
+                largest = written(state["max_exp_avg_sq"])
                 v = np.maximum(largest, v, out=largest)
             # lr m̂ / (√v̂ + eps) with both corrections taken out of the arrays.
             correction1 = 1 - beta1**t
@@ -104,18 +92,6 @@ class Adam(Optimizer):
             np.divide(m, part, part)
             np.multiply(part, lr * correction2 / correction1, part)
             np.subtract(values, part, values)
-            count_write(parameter._storage, f"{type(self).__name__}.step")
-
-    def _begin(self, parameter: Tensor, amsgrad: bool) -> State:
-        """The state of a parameter before its first step."""
-        wide = dtypes.get_default_dtype() is dtypes.float64
-        state = self.state[parameter]
-        state["step"] = make(np.zeros((), np.float64 if wide else np.float32))
-        state["exp_avg"] = make(aligned_zeros_like(parameter._array))
-        state["exp_avg_sq"] = make(aligned_zeros_like(parameter._array))
-        if amsgrad:
-            state["max_exp_avg_sq"] = make(aligned_zeros_like(parameter._array))
-        return state
 
 
 class AdamW(Adam):
@@ -153,16 +129,3 @@ class AdamW(Adam):
             fused=fused,
             decoupled_weight_decay=True,
         )
-
-
-def _advance(step: Tensor) -> float:
-    """Count one step and give the count."""
-    array = step._array
-    np.add(array, 1, array)
-    return array.item()
-
-
-def _written(tensor: Tensor) -> Any:
-    """The array of a tensor that is about to be written to."""
-    tensor._storage[0] += 1
-    return tensor._array

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -13,13 +14,26 @@ import numpy as np
 from ..autograd.mode import enable_grad, threads
 from ..dtypes import Array
 from ..nn.module import as_tensor, zero_gradients
-from ..tensor import Tensor, make
+from ..tensor import Tensor, count_write, make
+from .hooks import (
+    Hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+    with_hooks,
+)
+from .state import State, aligned_zeros
+
+__all__ = [
+    "Group",
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+]
 
 Group = dict[str, Any]
-State = dict[str, Any]
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """The base of every optimiser; a subclass defines `step`, or `_update_group` on arrays.
 
     params : Tensors, or pairs (name, Tensor), or dicts {"params": ..., setting: value, ...}, each a
@@ -28,6 +42,7 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        super().__init__()
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
@@ -78,6 +93,7 @@ class Optimizer:
 
     # -- steps ----------------------------------------------------------------------------------
 
+    @with_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient, once.
 
@@ -95,12 +111,45 @@ class Optimizer:
         """Write the new values of a group's parameters into their arrays, by NumPy alone."""
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
-    def _memory(self, like: Array, number: int = 0) -> Array:
-        """Memory of like's shape and type for passing results; the next parameter gets the same."""
-        key = (like.dtype, number)
+    def _begin(self, state: State, values: Array, group: Group) -> None:
+        """Fill the empty state of a parameter before its first step."""
+
+    def _moving(self, group: Group) -> Iterator[tuple[Array, Array, State]]:
+        """(values, gradient to go down along, state) of each parameter that has a gradient.
+
+        The values are to be written to; the gradient is to be read only, and has the weight decay
+        in it. Decoupled weight decay is in the values already.
+        """
+        decay = group.get("weight_decay", 0)
+        maximize = group["maximize"]
+        kept = 1.0
+        if decay and group.get("decoupled_weight_decay"):
+            kept -= float(group["lr"]) * decay
+            decay = 0
+        by = f"{type(self).__name__}.step"
+        for parameter in group["params"]:
+            gradient = parameter._grad
+            if gradient is None:
+                continue
+            values = parameter._array
+            state = self.state[parameter]
+            if not state:
+                self._begin(state, values, group)
+            if kept != 1:
+                np.multiply(values, kept, values)
+            yield values, self._descent(parameter, gradient, decay, maximize), state
+            count_write(parameter._storage, by)
+
+    def _memory(self, like: Array, number: int = 0, kind: Any = None) -> Array:
+        """Memory of like's shape for passing results; the next parameter gets the same.
+
+        kind : its NumPy type, by default like's
+        """
+        dtype = like.dtype if kind is None else np.dtype(kind)
+        key = (dtype, number)
         held = self._scratch.get(key)
         if held is None or held.size < like.size:
-            held = self._scratch[key] = aligned_zeros_like(like.reshape(-1))
+            held = self._scratch[key] = aligned_zeros(like.shape, dtype).reshape(-1)
         return held[: like.size].reshape(like.shape)
 
     def _descent(self, parameter: Tensor, gradient: Tensor, decay: float, maximize: bool) -> Array:
@@ -125,6 +174,8 @@ class Optimizer:
         The numbers count the parameters through all groups. The state's Tensors are the
         optimiser's own, not copies.
         """
+        for hook in self._before_state_dict.values():
+            hook(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
@@ -134,7 +185,10 @@ class Optimizer:
             settings["params"] = [numbers[id(parameter)] for parameter in group["params"]]
             groups.append(settings)
         state = {numbers[id(parameter)]: held for parameter, held in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        state_dict: dict[str, Any] = {"state": state, "param_groups": groups}
+        for hook in self._after_state_dict.values():
+            state_dict = _result(hook(self, state_dict), state_dict)
+        return state_dict
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`, whose groups must have as many parameters as these.
@@ -142,6 +196,8 @@ class Optimizer:
         Tensors (or NumPy arrays) are copied and take the type of their parameter. Raises ValueError
         for other groups.
         """
+        for hook in self._before_load.values():
+            state_dict = _result(hook(self, state_dict), state_dict)
         saved_groups = state_dict["param_groups"]
         sizes = [len(group["params"]) for group in self.param_groups]
         saved_sizes = [len(group["params"]) for group in saved_groups]
@@ -159,20 +215,23 @@ class Optimizer:
         groups = []
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             owners.update(zip(saved["params"], group["params"], strict=True))
-            groups.append({**group, **saved, "params": group["params"]})
+            settings = {key: _own_setting(value) for key, value in saved.items() if key != "params"}
+            groups.append({**group, **settings})
         state: defaultdict[Tensor, State] = defaultdict(dict)
         for number, held in state_dict["state"].items():
             owner = owners[number]
             state[owner] = {key: _own_copy(key, value, owner) for key, value in held.items()}
         self.state = state
         self.param_groups = groups
+        for hook in self._after_load.values():
+            hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_scratch"}
+        return {**self._without_hooks(), "_scratch": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self._clear_hooks()
         self.__dict__.update(state)
-        self._scratch = {}
 
     def __repr__(self) -> str:
         groups = []
@@ -180,31 +239,6 @@ class Optimizer:
             settings = (f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
             groups.append(f"\nParameter Group {number}\n" + "".join(settings))
         return f"{type(self).__name__} ({''.join(groups)})"
-
-
-def aligned_zeros_like(array: Array) -> Array:
-    """Zeros of an array's shape and type in memory that starts with a cache line.
-
-    NumPy's own starts anywhere in one, and vector instructions are slower across two of them.
-    """
-    memory = np.zeros(array.nbytes + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-
-
-def check_setting(name: str, value: Any, valid: bool, expected: str) -> None:
-    """Raise ValueError for a setting that is not valid."""
-    if not valid:
-        raise ValueError(f"Invalid {name}: {value}; expected {expected}")
-
-
-def check_plain(**flags: bool | None) -> None:
-    """Raise NotImplementedError for torch's settings that steps on arrays can't honour."""
-    for name, value in flags.items():
-        if value:
-            raise NotImplementedError(
-                f"optimizer: {name}=True is not supported, steps are not recorded; leave it out"
-            )
 
 
 def _listed(params: Any) -> Group:
@@ -232,18 +266,33 @@ def _listed(params: Any) -> Group:
                 "optimizer can only optimize Tensors, but one of the params is "
                 f"{type(parameter).__name__}"
             )
-        if not parameter.is_leaf:
+        if not (parameter.is_leaf or parameter.retains_grad):
             raise ValueError(
                 "can't optimize a non-leaf Tensor: it is the result of "
-                f"{parameter.grad_fn.name}; optimise what it was made of"
+                f"{parameter.grad_fn.name()}; optimise what it was made of"
             )
     return {"params": parameters, **names}
 
 
-def _own_copy(key: str, value: Any, owner: Tensor) -> Any:
+def _result(result: Any, before: Any) -> Any:
+    """What a hook gave, or if that is nothing, what it was given."""
+    return before if result is None else result
+
+
+def _own_copy(key: str | None, value: Any, owner: Tensor) -> Any:
     """A state's entry, Tensors copied and, but for "step", in the parameter's type."""
+    if isinstance(value, dict):
+        return {name: _own_copy(name, entry, owner) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_own_copy(None, entry, owner) for entry in value)
     tensor = as_tensor(value)
     if tensor is None:
         return value
     kind = None if key == "step" else owner._array.dtype
     return make(np.array(tensor._array, dtype=kind))
+
+
+def _own_setting(value: Any) -> Any:
+    """A copy of a group's setting, so that a schedule of one optimiser leaves others alone."""
+    tensor = as_tensor(value)
+    return copy.deepcopy(value) if tensor is None else make(np.array(tensor._array))

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor, count_write, make
-from .optimizer import Group, Optimizer, aligned_zeros_like, check_plain, check_setting
+from ..tensor import Tensor, count_write
+from .optimizer import Group, Optimizer
+from .settings import check_common, check_forms, check_not_negative, check_plain
+from .state import full_like
 
 
 class SGD(Optimizer):
@@ -38,10 +40,10 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_setting("learning rate", lr, float(lr) >= 0, "at least 0")
-        check_setting("momentum value", momentum, momentum >= 0, "at least 0")
-        check_setting("weight_decay value", weight_decay, weight_decay >= 0, "at least 0")
+        check_common(lr, weight_decay=weight_decay)
+        check_not_negative(momentum=momentum)
         check_plain(differentiable=differentiable)
+        check_forms(foreach, fused)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         defaults = {
@@ -81,7 +83,7 @@ class SGD(Optimizer):
         state = self.state[parameter]
         held = state.get("momentum_buffer")
         if held is None:
-            held = state["momentum_buffer"] = make(aligned_zeros_like(d))
+            held = state["momentum_buffer"] = full_like(d)
             held._array[...] = d
         else:
             buffer = held._array
