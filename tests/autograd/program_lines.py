@@ -251,7 +251,7 @@ FUNCTIONS: dict[str, Lines] = {
         'lib.einsum("ij->j", {x}).contiguous() * 1': "all_floats({x}, {y})",
         "lib.trace({x})": "all_floats({x}, {y})",
         "lib.nn.functional.conv1d(({x} * 1).reshape(1, 1, -1), ({y} * 1).reshape(-1, 1, 1))": (
-            "all_floats({x}, {y})"
+            "all_floats({x}, {y}) and {x}.numel() and {y}.numel()"
         ),
         'lib.einsum("ij,kj->ik", {x}, {y}).contiguous() * 1': "all_floats({x}, {y})",
         'lib.einsum("...i,...i->...", {x}, {y}).contiguous() * 1': "all_floats({x}, {y})",
