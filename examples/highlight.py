@@ -28,6 +28,7 @@ from highlight_report import draw_curve, page, score_table
 import tinytensor as tt
 import tinytensor.nn.functional as F
 from tinytensor import nn, optim, viz
+from tinytensor.utils.progress import Progress
 
 WINDOW = 150  # characters that the model sees at once in training
 CONTEXT = 75  # characters that a prediction sees on either side, at least
@@ -165,37 +166,20 @@ class Interrupt:
 def train(training: Training, held_out: list[Source], checkpoint: Path) -> None:
     """Take the steps that are left, or those until Ctrl-C, evaluating and saving now and then."""
     steps = training.settings["steps"]
-    bar = progress_bar(training)
+    done = len(training.losses)
+    every = max(5, steps // 24)
     if not training.accuracies:
         training.accuracies.append((0, sample_accuracy(training.model, held_out)))
     tt.save(training.state_dict(), checkpoint)
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, Progress(None, steps, initial=done, every=every) as bar:
         while training.steps_left and not interrupt.asked:
             training.step()
             done = len(training.losses)
-            evaluate = done % max(5, steps // 24) == 0 or done == steps
-            if evaluate:
+            if done % every == 0 or done == steps:
                 training.accuracies.append((done, sample_accuracy(training.model, held_out)))
                 tt.save(training.state_dict(), checkpoint)
-            if bar is not None:
-                bar.set_postfix_str(training.status(), refresh=False)
-                bar.update()
-            elif evaluate:
-                print(f"step {done:>5} of {steps}: {training.status()}", flush=True)
+            bar.update(status=training.status())
         tt.save(training.state_dict(), checkpoint)
-    if bar is not None:
-        bar.close()
-
-
-def progress_bar(training: Training) -> Any:
-    """tqdm's bar on a terminal, or None in a log or without tqdm: then lines are printed."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm(total=training.settings["steps"], initial=len(training.losses), unit="step")
 
 
 # ---- Predicting

@@ -178,6 +178,7 @@ from .ops.linalg import (
     outer,
     trace,
 )
+from .ops.multinomial import multinomial
 from .ops.norm import norm
 from .ops.parts import (
     diag,
@@ -345,6 +346,7 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
+    "bptt",
     "can_cast",
     "cat",
     "ceil",
@@ -474,6 +476,7 @@ __all__ = [
     "moveaxis",
     "movedim",
     "mul",
+    "multinomial",
     "multiply",
     "mv",
     "nan_to_num",
@@ -552,6 +555,7 @@ __all__ = [
     "take_along_dim",
     "tan",
     "tanh",
+    "tasks",
     "tensor",
     "tensor_split",
     "tensordot",
@@ -590,7 +594,7 @@ _IN_PLACE = frozenset(
     round_ rsqrt_ sigmoid_ sin_ sinh_ sqrt_ square_ tan_ tanh_ trunc_
     """.split()
 )
-_LAZY = {"io", "linalg", "nn", "optim", "utils", "viz"}
+_LAZY = {"bptt", "io", "linalg", "nn", "optim", "tasks", "utils", "viz"}
 
 
 def __getattr__(name: str) -> _Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from xml.etree import ElementTree
 
 import numpy as np
@@ -327,26 +327,12 @@ def test_extras_that_are_not_installed_are_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("torch", "matplotlib", "tqdm"):
+    for name in ("torch", "matplotlib"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert "torch is not installed" in highlight.check_against_torch(None, None)
-    assert highlight.progress_bar(None) is None
     highlight.draw_curve([], [], {}, tmp_path)
     assert "matplotlib is not installed" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
-
-
-def test_terminal_gets_a_bar(
-    highlight: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("tqdm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    training = SimpleNamespace(settings={"steps": 7}, losses=[0.5, 0.25])
-    bar = highlight.progress_bar(training)
-    bar.update()
-    bar.close()
-    assert "3/7" in capsys.readouterr().err
 
 
 # ---- Interruption

@@ -1,5 +1,5 @@
-"""What belongs to no other room, in torch's places."""
+"""What belongs to no other room, in torch's places; data, text and progress bars."""
 
-from . import checkpoint
+from . import checkpoint, data, progress, text
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data", "progress", "text"]
