@@ -193,3 +193,69 @@ def test_what_was_taken_out_as_a_slice_has_its_own_names(kind) -> None:
     taken = kind(linears(3), tt).pop(slice(1, 3))
     paths = [parameter._label.path for parameter in taken.parameters()]
     assert paths == [name for name, _ in taken.named_parameters()]
+
+
+# -- ModuleDict -----------------------------------------------------------------------------------
+
+
+def named(lib):
+    return lib.nn.ModuleDict({"relu": lib.nn.ReLU(), "lin": lib.nn.Linear(1, 1)})
+
+
+def printed_where_modules(value):
+    if isinstance(value, (nn.Module, torch.nn.Module)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return [printed_where_modules(part) for part in value]
+    return value
+
+
+ON_A_DICT = {
+    "key": lambda m, lib: [m["relu"], m.lin],
+    "missing key": lambda m, lib: m["zork"],
+    "keys": lambda m, lib: list(m.keys()),
+    "values": lambda m, lib: list(m.values()),
+    "items": lambda m, lib: list(m.items()),
+    "iterate": lambda m, lib: [*m, len(m), "relu" in m, "tanh" in m],
+    "set": lambda m, lib: m.__setitem__("tanh", lib.nn.Tanh()),
+    "replace": lambda m, lib: m.__setitem__("relu", lib.nn.Tanh()),
+    "set what is no module": lambda m, lib: m.__setitem__("x", 3),
+    "set the name of a method": lambda m, lib: m.__setitem__("items", lib.nn.Tanh()),
+    "set a name with a dot": lambda m, lib: m.__setitem__("a.b", lib.nn.Tanh()),
+    "set no name": lambda m, lib: m.__setitem__(3, lib.nn.Tanh()),
+    "delete": lambda m, lib: m.__delitem__("relu"),
+    "delete what is missing": lambda m, lib: m.__delitem__("zork"),
+    "delete an attribute": lambda m, lib: m.__delitem__("training"),
+    "pop": lambda m, lib: m.pop("lin"),
+    "pop what is missing": lambda m, lib: m.pop("zork"),
+    "clear": lambda m, lib: m.clear(),
+    "update": lambda m, lib: m.update({"z": lib.nn.Tanh(), "a": lib.nn.ELU()}),
+    "update by pairs": lambda m, lib: m.update([("z", lib.nn.Tanh()), ["a", lib.nn.ELU()]]),
+    "update by another": lambda m, lib: m.update(lib.nn.ModuleDict({"relu": lib.nn.ELU()})),
+    "update by a number": lambda m, lib: m.update(3),
+    "update by numbers": lambda m, lib: m.update([3]),
+    "update by triples": lambda m, lib: m.update([(1, 2, 3)]),
+    "call": lambda m, lib: m(1),
+    "empty": lambda m, lib: lib.nn.ModuleDict(),
+}
+
+
+@pytest.mark.parametrize("operation", ON_A_DICT.values(), ids=ON_A_DICT.keys())
+def test_each_operation_on_a_dict_does_what_torchs_does(operation) -> None:
+    results = []
+    for lib in (tt, torch):
+        m = named(lib)
+        try:
+            result = printed_where_modules(operation(m, lib))
+        except Exception as error:
+            result = type(error)
+        results.append((result, repr(m), list(m.state_dict())))
+    assert results[0] == results[1]
+
+
+def test_labels_follow_what_comes_and_goes_in_a_dict() -> None:
+    outer = nn.Module()
+    outer.named = named(tt)
+    outer.named["other"] = outer.named.pop("lin")
+    paths = [parameter._label.path for parameter in outer.parameters()]
+    assert paths == [name for name, _ in outer.named_parameters()] != []

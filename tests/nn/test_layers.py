@@ -22,6 +22,8 @@ LAYERS = {
     "linear": lambda lib: lib.nn.Linear(3, 4),
     "linear no bias": lambda lib: lib.nn.Linear(3, 4, bias=False),
     "linear float64": lambda lib: lib.nn.Linear(30, 40, True, "cpu", lib.float64),
+    "bilinear": lambda lib: lib.nn.Bilinear(3, 4, 5),
+    "bilinear no bias": lambda lib: lib.nn.Bilinear(3, 4, 5, False, "cpu", lib.float64),
     "embedding": lambda lib: lib.nn.Embedding(5, 4),
     "embedding padding": lambda lib: lib.nn.Embedding(5, 4, padding_idx=-2),
     "embedding float64": lambda lib: lib.nn.Embedding(50, 4, 1, dtype=lib.float64),
@@ -117,6 +119,51 @@ def test_a_linear_layer_of_nothing_is_built_with_torchs_warning() -> None:
         assert layer(lib.zeros(3, 0)).tolist() == [[0, 0]] * 3
 
 
+# -- Bilinear -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (4, 2), (0,)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_bilinear_is_torchs_to_the_second_order(shape, bias) -> None:
+    def use(lib, x1, x2, weight, *rest):
+        return lib.nn.functional.bilinear(x1, x2, weight, *rest)
+
+    inputs = normal(*shape, 3), normal(*shape, 4)
+    assert_agree(use, *inputs, normal(5, 3, 4), *([normal(5)] if bias else []))
+
+
+def test_a_bilinear_module_with_torchs_weights_gives_torchs_numbers() -> None:
+    ours, theirs = nn.Bilinear(3, 4, 2), torch.nn.Bilinear(3, 4, 2)
+    copy_weights(theirs, ours)
+    x1, x1_ = both(normal(5, 3).astype(np.float32))
+    x2, x2_ = both(normal(5, 4).astype(np.float32))
+    for train in (True, False):
+        assert_same(ours.train(train)(x1, x2), theirs.train(train)(x1_, x2_), rtol=2e-6, atol=1e-6)
+
+
+BILINEAR_REFUSED = [
+    (RuntimeError, lambda lib: (lib.ones(5, 2), lib.ones(1, 3), lib.ones(4, 2, 3))),
+    (RuntimeError, lambda lib: (lib.ones(7, 5, 2), lib.ones(5, 3), lib.ones(4, 2, 3))),
+    (RuntimeError, lambda lib: (lib.ones(5, 3), lib.ones(5, 3), lib.ones(4, 2, 3))),
+    (RuntimeError, lambda lib: (lib.ones(5, 2), lib.ones(5, 4), lib.ones(4, 2, 3))),
+    (RuntimeError, lambda lib: (lib.ones(5, 2), lib.ones(5, 3), lib.ones(4, 2, 3), lib.ones(3))),
+    (RuntimeError, lambda lib: (lib.ones(5, 2).double(), lib.ones(5, 3), lib.ones(4, 2, 3))),
+    (IndexError, lambda lib: (lib.ones(5, 2), lib.ones(5, 3), lib.ones(4, 2))),
+    (TypeError, lambda lib: ([1.0], lib.ones(5, 3), lib.ones(4, 2))),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments"), BILINEAR_REFUSED)
+def test_bilinear_refuses_what_torch_refuses(kind, arguments) -> None:
+    for lib in (torch, tt):
+        with pytest.raises(kind) as caught:
+            lib.nn.functional.bilinear(*arguments(lib))
+    assert str(caught.value).startswith("bilinear: ")
+    for lib in (torch, tt):
+        with pytest.raises(ValueError, match="in1_features"):
+            lib.nn.Bilinear(0, 3, 4)
+
+
 # -- Embedding ------------------------------------------------------------------------------------
 
 NUMBERS = np.array([[1, 2, 2], [4, 0, 1]])
@@ -165,16 +212,6 @@ def test_embedding_refuses_what_is_no_number_of_a_row() -> None:
         F.embedding(tt.tensor([1]), tt.rand(3))
     with pytest.raises(ValueError, match=r"within num_embeddings, \[-4, 3\], got 4"):
         nn.Embedding(4, 3, padding_idx=4)
-
-
-@pytest.mark.parametrize(
-    "option", [{"max_norm": 1.0}, {"scale_grad_by_freq": True}, {"sparse": True}]
-)
-def test_embedding_says_which_options_it_lacks(option) -> None:
-    with pytest.raises(NotImplementedError, match="max_norm, scale_grad_by_freq and sparse"):
-        nn.Embedding(4, 3, **option)
-    with pytest.raises(NotImplementedError, match="max_norm, scale_grad_by_freq and sparse"):
-        F.embedding(tt.tensor([1]), tt.rand(4, 3), **option)
 
 
 @pytest.mark.parametrize("classes", [-1, 5, 8])

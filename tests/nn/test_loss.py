@@ -1,5 +1,6 @@
 """Losses agree with torch: values, gradients, second order, reductions, weights; errors teach."""
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -61,6 +62,39 @@ def test_cross_entropy_of_class_numbers_is_torchs(
         )
 
     assert_agree(use, normal(*shape), classes_for(shape, ignored))
+
+
+@pytest.mark.parametrize(("shape", "reduction", "weighted", "ignored", "smoothing"), CLASS_CASES)
+def test_the_fused_cross_entropy_is_its_reference(
+    shape, reduction, weighted, ignored, smoothing
+) -> None:
+    weight = tt.tensor(rng.random(C) + 0.5) if weighted else None
+    target = tt.tensor(classes_for(shape, ignored))
+    x = tt.tensor(normal(*shape), requires_grad=True)
+    upstream = tt.tensor(normal(*target.shape)) if reduction == "none" else tt.tensor(2.0).double()
+    results = []
+    for way in (contextlib.nullcontext, tt.unrolled):
+        with way():
+            loss = F.cross_entropy(
+                x,
+                target,
+                weight,
+                ignore_index=-100 if ignored is None else ignored,
+                reduction=reduction,
+                label_smoothing=smoothing,
+            )
+        results.append([loss, *tt.autograd.grad(loss, x, upstream)])
+    for fused, plain in zip(*results, strict=True):
+        assert_same(fused, plain, rtol=1e-13, atol=1e-14)
+
+
+def test_an_ignored_example_may_hold_anything_in_the_fused_loss_too() -> None:
+    x = tt.tensor([[np.nan, 1.0], [0.5, 2.0]], requires_grad=True)
+    loss = F.cross_entropy(x, tt.tensor([-100, 1]))
+    loss.backward()
+    assert loss.isfinite()
+    assert x.grad[0].tolist() == [0, 0]
+    assert x.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -342,6 +376,26 @@ def test_a_target_that_is_changed_before_the_backward_pass_is_an_error_as_in_tor
         target[0] = 1
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             loss.backward()
+
+
+def test_scores_that_are_changed_before_the_backward_pass_are_no_error_as_in_torch() -> None:
+    x, x_ = both(normal(3, C), requires_grad=True)
+    t, t_ = both(np.array([0, 1, 2]))
+    for lib, logits, target in ((tt, x, t), (torch, x_, t_)):
+        scores = logits * 1
+        loss = lib.nn.functional.cross_entropy(scores, target)
+        scores.zero_()
+        loss.backward()
+    assert_same(x.grad, x_.grad)
+
+
+def test_changed_scores_are_an_error_where_they_are_read_again() -> None:
+    x, _ = both(normal(3, C), requires_grad=True)
+    scores = x * 1
+    loss = tt.nn.functional.cross_entropy(scores, tt.tensor([0, 1, 2]))
+    scores.zero_()
+    with pytest.raises(RuntimeError, match=r"cross_entropy needs .* inplace operation since, by"):
+        tt.autograd.grad(loss, x, create_graph=True)
 
 
 # -- class weights and signs that torch settles ----------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 import tinytensor as tt
 from tinytensor import nn
+from tinytensor.nn.norm_kernel import layer_norm as layer_norm_kernel
 
 
 class Block(nn.Module):
@@ -525,3 +526,173 @@ def test_a_dropped_model_is_freed_without_the_garbage_collector() -> None:
         assert [reference() for reference in gone] == [None] * 3
     finally:
         gc.enable()
+
+
+# -- against torch --------------------------------------------------------------------------------
+
+
+def torch_net(lib):
+    """The same small tree in either library."""
+
+    class Leaf(lib.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = lib.nn.Parameter(lib.ones(2))
+            self.register_buffer("seen", lib.zeros(2))
+            self.register_buffer("count", lib.tensor([3]))
+            self.plain = 3
+            self.lin = lib.nn.Linear(1, 1)
+
+        def forward(self, x):
+            return self.lin(x)
+
+    return lib.nn.Sequential(Leaf(), lib.nn.Tanh())
+
+
+def described(module) -> object:
+    """All that a module says about itself, without its library."""
+    return (
+        repr(module),
+        list(module.state_dict()),
+        [(name, str(p.dtype).split(".")[1]) for name, p in module.named_parameters()],
+        [(name, str(b.dtype).split(".")[1]) for name, b in module.named_buffers()],
+        [name for name, _ in module.named_modules()],
+    )
+
+
+VALUES = {
+    "a parameter": lambda lib: lib.nn.Parameter(lib.ones(1)),
+    "a tensor": lambda lib: lib.ones(1),
+    "a buffer": lambda lib: lib.nn.Buffer(lib.ones(1)),
+    "a module": lambda lib: lib.nn.Tanh(),
+    "nothing": lambda lib: None,
+    "a number": lambda lib: 4,
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+@pytest.mark.parametrize("name", ["scale", "seen", "plain", "lin", "new", "nothing"])
+def test_each_kind_of_attribute_takes_what_torchs_takes(name, value) -> None:
+    torch = pytest.importorskip("torch")
+    outcomes = []
+    for lib in (tt, torch):
+        leaf = torch_net(lib)[0]
+        leaf.register_parameter("nothing", None)
+        try:
+            setattr(leaf, name, value(lib))
+        except (TypeError, KeyError) as error:
+            outcomes.append((type(error), described(leaf)))
+        else:
+            outcomes.append((name in vars(leaf), described(leaf)))
+    assert outcomes[0] == outcomes[1]
+
+
+TREE = {
+    "replace": ("0.lin", lambda lib: lib.nn.ReLU(), {}),
+    "replace at the top": ("1", lambda lib: lib.nn.ReLU(), {}),
+    "add": ("0.more", lambda lib: lib.nn.ReLU(), {}),
+    "add strictly": ("0.more", lambda lib: lib.nn.ReLU(), {"strict": True}),
+    "replace strictly": ("0.lin", lambda lib: lib.nn.ReLU(), {"strict": True}),
+    "to a missing place": ("0.no.more", lambda lib: lib.nn.ReLU(), {}),
+    "over a number": ("0.plain", lambda lib: lib.nn.ReLU(), {}),
+    "over a parameter": ("0.scale", lambda lib: lib.nn.ReLU(), {}),
+    "without a name": ("", lambda lib: lib.nn.ReLU(), {}),
+    "no module": ("0.lin", lambda lib: 3, {}),
+}
+
+
+@pytest.mark.parametrize(("target", "made", "options"), TREE.values(), ids=TREE.keys())
+def test_a_module_is_put_in_a_place_as_in_torch(target, made, options) -> None:
+    torch = pytest.importorskip("torch")
+    outcomes = []
+    for lib in (tt, torch):
+        net = torch_net(lib)
+        try:
+            net.set_submodule(target, made(lib), **options)
+        except (AttributeError, ValueError) as error:
+            outcomes.append((type(error), str(error), described(net)))
+        else:
+            outcomes.append(described(net))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(
+    "cast",
+    [
+        lambda m, lib: m.double(),
+        lambda m, lib: m.half().float(),
+        lambda m, lib: m.to(dtype=lib.float64, device="cpu", non_blocking=True),
+        lambda m, lib: m.to(tensor=lib.ones(1, dtype=lib.float64)),
+        lambda m, lib: m.type(lib.float64),
+        lambda m, lib: m.type("torch.DoubleTensor"),
+        lambda m, lib: m.to_empty(device="cpu"),
+        lambda m, lib: m._apply(lambda t: t.double()),
+        lambda m, lib: m[0]._apply(lambda t: t.double(), recurse=False),
+        lambda m, lib: m.to(dtype=lib.int64),
+        lambda m, lib: m.to(nothing=3),
+        lambda m, lib: m.to_empty(),
+    ],
+)
+def test_casts_change_the_types_that_torchs_change(cast) -> None:
+    torch = pytest.importorskip("torch")
+    outcomes = []
+    for lib in (tt, torch):
+        net = torch_net(lib)
+        parameter = net[0].scale
+        net(lib.ones(1, 1)).sum().backward()
+        try:
+            assert isinstance(cast(net, lib), lib.nn.Module)
+        except TypeError:
+            outcomes.append(TypeError)
+        else:
+            gradient = net[0].lin.weight.grad
+            outcomes.append((described(net), str(gradient.dtype).split(".")[1]))
+            assert parameter is net[0].scale
+    assert outcomes[0] == outcomes[1]
+
+
+def test_moving_to_a_graphics_processor_is_refused_with_the_cure() -> None:
+    with pytest.raises(RuntimeError, match="'cpu' only; leave it out"):
+        nn.Tanh().cuda()
+    with pytest.raises(RuntimeError, match="cuda"):
+        nn.Tanh().to_empty(device="cuda")
+
+
+# -- what is pickled ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, through_pickle])
+def test_a_copied_lstm_gives_the_same_numbers_and_trains_on_its_own(copied) -> None:
+    lstm = nn.LSTM(2, 3, num_layers=2, bidirectional=True, batch_first=True)
+    twin = copied(lstm)
+    x = tt.rand(2, 4, 2)
+    assert (twin(x)[0] == lstm(x)[0]).all()
+    twin(x)[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in twin.parameters())
+    assert all(parameter.grad is None for parameter in lstm.parameters())
+    assert label_paths(twin) == names(twin)
+
+
+class WithKernel(nn.Module):
+    """Keeps an operation and a kernel as attributes, as a configurable model does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.activation = tt.tanh
+        self.kernel = layer_norm_kernel
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, through_pickle])
+def test_operations_and_kernels_are_copied_as_their_names(copied) -> None:
+    twin = copied(WithKernel())
+    assert twin.activation is tt.tanh
+    assert twin.kernel is layer_norm_kernel
+
+
+def test_a_result_with_history_is_not_copied_as_in_torch() -> None:
+    layer = nn.Linear(1, 1)
+    layer.last = layer(tt.ones(1))
+    with pytest.raises(RuntimeError, match="expected a leaf"):
+        copy.deepcopy(layer)
+    layer.last = layer.last.detach()
+    assert copy.deepcopy(layer).last.tolist() == layer.last.tolist()

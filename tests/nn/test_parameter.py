@@ -74,3 +74,62 @@ def test_it_prints_as_torchs() -> None:
         assert ours == theirs.replace("torch.float64", "tinytensor.float64")
     frozen = repr(Parameter(tt.zeros(1), requires_grad=False))
     assert frozen == repr(torch.nn.Parameter(torch.zeros(1), requires_grad=False))
+
+
+def test_a_copy_keeps_the_memory_order() -> None:
+    parameter = Parameter(tt.ones(3, 2).t())
+    assert copy.deepcopy(parameter).stride() == (1, 2)
+
+
+# -- Buffer ---------------------------------------------------------------------------------------
+
+
+def test_a_buffer_registers_itself_and_says_whether_it_lasts() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for lib in (tt, torch):
+        m = lib.nn.Module()
+        m.plain = lib.nn.Buffer(lib.ones(2))
+        m.passing = lib.nn.Buffer(lib.zeros(1), persistent=False)
+        m.passing_no_more = lib.nn.Buffer(lib.zeros(1), persistent=False)
+        m.passing_no_more = lib.nn.Buffer(lib.zeros(1))
+        m.plain = lib.ones(3)
+        m.empty = lib.nn.Buffer()
+        states = list(m.state_dict()), [name for name, _ in m.named_buffers()]
+        found.append((*states, repr(m.empty), m.plain.tolist(), "plain" in vars(m)))
+    assert found[0] == found[1]
+
+
+def test_a_buffer_is_a_leaf_on_shared_memory_and_its_results_are_tensors() -> None:
+    data = tt.zeros(2, requires_grad=True)
+    buffer = nn.Buffer(data)
+    assert buffer.requires_grad
+    assert not nn.Buffer(tt.zeros(1)).requires_grad
+    assert not nn.Buffer(tt.tensor([1])).is_floating_point()
+    assert isinstance(buffer, tt.Tensor)
+    assert type(buffer + 1) is tt.Tensor
+    with tt.no_grad():
+        buffer.add_(1)
+    assert data.tolist() == [1, 1]
+    assert data._version == buffer._version == 1
+    with pytest.raises(TypeError, match="Buffer: expected a Tensor or None, got list"):
+        nn.Buffer([1.0])
+
+
+@pytest.mark.parametrize("kind", ["parameter", "module"])
+def test_a_buffer_takes_no_place_of_another_kind(kind) -> None:
+    m = nn.Module()
+    m.x = Parameter(tt.ones(1)) if kind == "parameter" else nn.Tanh()
+    with pytest.raises(TypeError, match=f"cannot assign 'Buffer' as .*{kind} 'x'"):
+        m.x = nn.Buffer(tt.ones(1))
+
+
+def test_a_copied_buffer_stays_what_it_was() -> None:
+    twin = copy.deepcopy(nn.Buffer(tt.ones(2), persistent=False))
+    assert type(twin) is nn.Buffer
+    assert not twin.persistent
+    m = nn.Module()
+    m.x = nn.Buffer(tt.ones(2), persistent=False)
+    for other in (copy.deepcopy(m), pickle.loads(pickle.dumps(m))):
+        assert list(other.state_dict()) == []
+        assert [value.tolist() for value in other.buffers()] == [[1, 1]]

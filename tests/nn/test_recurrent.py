@@ -1,6 +1,8 @@
 """RNN, GRU and LSTM in all their options: kernel, reference and torch are one function."""
 
+import copy
 import itertools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -175,6 +177,15 @@ def test_names_repr_and_initial_weights_are_torchs(kind, options):
         np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
     shapes = [[tuple(p.shape) for p in scan] for scan in theirs.all_weights]
     assert [[tuple(p.shape) for p in scan] for scan in ours.all_weights] == shapes
+
+
+@variants
+def test_a_layer_is_copied_and_pickled(rng, kind, variant):
+    layer = getattr(nn, kind)(3, 4, 2, bidirectional=True, **variant)
+    x = tt.rand(5, 2, 3)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert repr(twin) == repr(layer)
+        assert_close(flat(twin(x)), flat(layer(x)), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

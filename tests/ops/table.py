@@ -460,10 +460,7 @@ ROWS: list[Row] = [
     *unary("sqrt", "log", "log1p", kind="positive"),
     *unary("reciprocal", "exp2", "expm1", "erf"),
     *unary("rsqrt", "log2", "log10", kind="positive"),
-    *(
-        Row("logit", [positive(*shape)], both=_of_half("logit"), pointwise=True)
-        for shape in SHAPES
-    ),
+    *(Row("logit", [positive(*shape)], both=_of_half("logit"), pointwise=True) for shape in SHAPES),
     Row("logit", [positive(2, 3)], both=lambda lib, x: lib.logit(x / 2, 0.2)),
     Row("logit", [data([-0.2, 0.1, 0.3, 0.5, 1.0, 1.2])], 0.3),
     Row("logit", [data([-0.2, 0.1, 0.9, 1.2])], 0.0),
@@ -534,6 +531,13 @@ ROWS: list[Row] = [
     *unary("hardtanh", "selu", "mish"),
     *(Row("gelu", [Sample(shape)]) for shape in SHAPES),  # torch's own is NaN at infinity
     Row("gelu", [real(2, 3)], both=lambda lib, x: lib.nn.functional.gelu(x, approximate="tanh")),
+    *unary("hardswish", "celu", "hardshrink", "softshrink"),
+    Row("celu", [real(2, 3)], 0.5),
+    *(Row("prelu", [real(*shape), positive(1)]) for shape in ((2, 3), (4,), (0, 3))),
+    Row("prelu", [real(2, 3), positive(3)]),
+    Row("hardshrink", [real(2, 3)], 0.95),
+    Row("softshrink", [real(2, 3)], 0.95),
+    *(Row("threshold", [Sample(shape)], 0.55, 7.0) for shape in SHAPES),
     *(Row("hardsigmoid", [real(n)], torch=_hardsigmoid) for n in (4, 0)),
     Row("split", [real(3, 4)], both=lambda lib, x: lib.nn.functional.glu(x)),
     Row("abs", [real(2, 3)], both=lambda lib, x: lib.nn.functional.softsign(x)),
@@ -548,6 +552,40 @@ ROWS: list[Row] = [
     Row("selu", [data([-1.0, 0.0, 800.0])], once=True),
     Row("selu", [data([-1.0, 800.0])]),
     Row("softplus", [data([-1.0, 0.25, 0.5, 0.75, 3.0])], 2.0, 1.0, once=True),
+    # losses
+    *(
+        Row(
+            "binary_cross_entropy",
+            [positive(*shape), positive(*shape)],
+            both=lambda lib, x, t: lib.nn.functional.binary_cross_entropy(
+                x / 2, t / 2, reduction="none"
+            ),
+            once=True,  # torch adds 1e-12 to the denominators of its second derivative
+        )
+        for shape in ((2, 3), (), (0, 3))
+    ),
+    *(
+        Row(
+            "binary_cross_entropy_with_logits",
+            [Sample(shape), positive(*shape)],
+            both=lambda lib, x, t: lib.nn.functional.binary_cross_entropy_with_logits(
+                x, t, reduction="none"
+            ),
+        )
+        for shape in SHAPES
+    ),
+    *(
+        Row(
+            name,
+            [Sample(shape)],
+            both=lambda lib, x, loss=loss: getattr(lib.nn.functional, loss)(
+                x, lib.zeros_like(x), reduction="none"
+            ),
+        )
+        for name, loss in (("huber", "huber_loss"), ("smooth_l1", "smooth_l1_loss"))
+        for shape in SHAPES
+    ),
+    *(Row("xlogx", [positive(*shape)], torch=lambda x: x * x.log()) for shape in SHAPES),
     # elementwise: choosing
     *binary("maximum", "minimum", "fmax", "fmin"),
     *(
@@ -955,11 +993,7 @@ ROWS: list[Row] = [
     Row("gather", [real(1, 3)], both=_along_dim([[0, 0, 2], [1, 2, 0]], -1)),
     Row("gather", [real(6)], both=_along_dim([[0, 5], [5, 1]], None)),
     # sort
-    *(
-        Row("argsort", [Sample(shape)], *static)
-        for shape in SHAPES
-        for static in ((), (0, True))
-    ),
+    *(Row("argsort", [Sample(shape)], *static) for shape in SHAPES for static in ((), (0, True))),
     *(
         Row("gather", [Sample(shape)], both=partial(_sorted, dim=dim, descending=descending))
         for shape in (*SHAPES, (2, 3, 2))

@@ -31,6 +31,8 @@ class Kernel:
         strided; `needs` says for each input whether its gradient is wanted
     reference(*tensors, **static) -> tuple of Tensors, in primitives
     outputs : what the outputs are called
+    unread : the inputs, by position, whose values `backward` does not read: to write into one is an
+        error only where the reference is differentiated
     """
 
     listed = False
@@ -42,9 +44,12 @@ class Kernel:
         backward: Callable[..., Any],
         reference: Callable[..., Any],
         outputs: tuple[str, ...],
+        unread: tuple[int, ...] = (),
     ) -> None:
         self.name = forward.__name__
+        self.__module__ = forward.__module__
         self.outputs = outputs
+        self.unread = unread
         self.forward = forward
         self.backward = backward
         self.reference = reference
@@ -69,6 +74,10 @@ class Kernel:
             result._node = Output(node, index)
             result._requires_grad = True
         return results
+
+    def __reduce__(self) -> str:
+        """A copy, pickled or not, is the kernel itself, by its name in its module."""
+        return self.name
 
     def differentiate(
         self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], create_graph: bool
@@ -112,12 +121,16 @@ class Kernel:
 
 
 def kernel(
-    *, backward: Callable[..., Any], reference: Callable[..., Any], outputs: tuple[str, ...]
+    *,
+    backward: Callable[..., Any],
+    reference: Callable[..., Any],
+    outputs: tuple[str, ...],
+    unread: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Declare a kernel; the function below the decorator is its forward. See `Kernel`."""
 
     def declare(forward: Callable[..., Any]) -> Kernel:
-        made = Kernel(forward, backward, reference, outputs)
+        made = Kernel(forward, backward, reference, outputs, unread)
         functools.update_wrapper(made, forward)
         return made
 

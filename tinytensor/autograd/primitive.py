@@ -587,7 +587,7 @@ def _promote(op: Primitive, values: list[Any], arrays: list[Any], mode: Mode) ->
 def _promote_positions(
     op: Primitive, values: list[Any], arrays: list[Any], positions: Any, mode: Mode
 ) -> None:
-    if not positions:
+    if not positions or _of_one_float_type([arrays[i] for i in positions]):
         return
     if op.promote == "number" and any(_is_bool(arrays[i]) for i in positions):
         raise RuntimeError(
@@ -616,6 +616,15 @@ def _promote_positions(
 
 def _is_bool(value: Any) -> bool:
     return value.dtype.kind == "b" if isinstance(value, _ndarray) else isinstance(value, bool)
+
+
+def _of_one_float_type(arrays: list[Any]) -> bool:
+    """Whether nothing is to be promoted: a long list of tensors is mostly of one type."""
+    first = arrays[0]
+    if not isinstance(first, _ndarray) or first.dtype.kind not in FLOATING:
+        return False
+    kind = first.dtype
+    return all(isinstance(array, _ndarray) and array.dtype == kind for array in arrays)
 
 
 def _take_lowest_bits(op: Primitive, values: list[Any], arrays: list[Any], error: Any) -> None:

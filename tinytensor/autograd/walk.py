@@ -28,7 +28,7 @@ from .hooks import called
 from .mode import Mode, threads
 from .node import Node, Output, node_of
 from .primitive import Primitive, record
-from .refusals import find_changed, used_twice
+from .refusals import check_changed, used_twice
 
 _ndarray = np.ndarray
 
@@ -208,9 +208,9 @@ class Walk:
                 continue
             if type(version) is list:
                 if any(v is not None and v[0][0] != v[1] for v in version):
-                    find_changed(node)
+                    check_changed(node, self.create_graph)
             elif version[0][0] != version[1]:
-                find_changed(node)
+                check_changed(node, self.create_graph)
         if self.create_graph:
             mode.scope = node.scope
         plan = node.plan

@@ -2,36 +2,79 @@
 
 from . import functional, init, utils
 from .activation import (
+    CELU,
     ELU,
     GELU,
     GLU,
     SELU,
+    Hardshrink,
     Hardsigmoid,
+    Hardswish,
     Hardtanh,
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
     Mish,
+    PReLU,
     ReLU,
+    ReLU6,
+    RReLU,
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
+    Softmin,
     Softplus,
+    Softshrink,
     Softsign,
     Tanh,
+    Tanhshrink,
+    Threshold,
 )
+from .attention import MultiheadAttention
+from .batchnorm import BatchNorm1d
 from .cells import GRUCell, LSTMCell, RNNCell
-from .containers import ModuleList, Sequential
-from .dropout import Dropout
-from .embedding import Embedding
-from .linear import Linear
-from .loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
+from .containers import ModuleDict, ModuleList, Sequential
+from .conv import Conv1d
+from .ctc import CTCLoss
+from .distance import CosineSimilarity, PairwiseDistance
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, FeatureAlphaDropout
+from .embedding import Embedding, EmbeddingBag
+from .linear import Bilinear, Linear
+from .loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+)
+from .margin_loss import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from .module import Module
-from .parameter import Parameter
+from .normalization import LayerNorm, RMSNorm
+from .own_cells import LayerNormLSTMCell, LSTM1997Cell, Recurrent
+from .parameter import Buffer, Parameter
+from .parameter_containers import ParameterDict, ParameterList
 from .recurrent import GRU, LSTM, RNN, RNNBase
 from .shape import Flatten, Identity
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
@@ -39,36 +82,83 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "AlphaDropout",
+    "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "Bilinear",
+    "Buffer",
+    "CTCLoss",
+    "Conv1d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "GRUCell",
+    "GaussianNLLLoss",
+    "Hardshrink",
     "Hardsigmoid",
+    "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
+    "LSTM1997Cell",
     "LSTMCell",
+    "LayerNorm",
+    "LayerNormLSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "Mish",
     "Module",
+    "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
+    "PReLU",
+    "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "PoissonNLLLoss",
+    "RMSNorm",
     "RNNBase",
     "RNNCell",
+    "RReLU",
     "ReLU",
+    "ReLU6",
+    "Recurrent",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "functional",
     "init",
     "utils",

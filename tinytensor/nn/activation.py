@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
+from ..ops import create
 from ..tensor import Tensor
 from . import functional as F
+from .init import constant_
 from .module import Module
+from .parameter import Parameter
 
 
 class _InPlace(Module):
@@ -100,6 +104,146 @@ class Hardtanh(_InPlace):
 
     def extra_repr(self) -> str:
         return self._in_repr(f"min_val={self.min_val}", f"max_val={self.max_val}")
+
+
+class ReLU6(Hardtanh):
+    """y = x held between 0 and 6."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr()
+
+
+class Threshold(_InPlace):
+    """y = value where x <= threshold, else x."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.threshold = threshold
+        self.value = value
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr(f"threshold={self.threshold}", f"value={self.value}")
+
+
+class CELU(_InPlace):
+    """y = x where x > 0, else α (e^(x/α) - 1)."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.celu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr(f"alpha={self.alpha}")
+
+
+class PReLU(Module):
+    """y = x where x > 0, else w x, with a learnt w, one or one for each channel (dimension 1).
+
+    Parameter `weight` (num_parameters), `init` at first. Source: He et al. 2015, eq. 1.
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.init = init
+        self.weight = Parameter(create.empty(num_parameters, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to its first value."""
+        constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class RReLU(_InPlace):
+    """y = x where x > 0, else a x: a drawn from U(lower, upper) in training, else their mean.
+
+    Source: Xu et al. 2015.
+    """
+
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        super().__init__(inplace)
+        self.lower = lower
+        self.upper = upper
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._in_repr(f"lower={self.lower}", f"upper={self.upper}")
+
+
+class Hardswish(_InPlace):
+    """y = x · (x / 6 + 1/2 held between 0 and 1)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.hardswish(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return ""  # torch names no option here
+
+
+class Hardshrink(Module):
+    """y = 0 where -λ <= x <= λ, else x."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class Softshrink(Module):
+    """y = x brought nearer to 0 by λ, and 0 within."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.softshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class Tanhshrink(Module):
+    """y = x - tanh x."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.tanhshrink(input)
 
 
 class SELU(_InPlace):
@@ -235,3 +379,28 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """y = e^-x / Σ e^-x along `dim`."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return F.softmin(input, self.dim, _stacklevel=5)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax2d(Module):
+    """y = e^x / Σ e^x over the channels: (N, C, H, W) or (C, H, W) -> the same."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+        return F.softmax(input, -3)

@@ -11,9 +11,9 @@ from ..ops.shape import squeeze, unsqueeze
 from ..tensor import Tensor, make
 from .module import Module
 from .parameter import Parameter
-from .recurrent import Pair, as_pair, draw_uniformly
+from .recurrent import Pair, draw_uniformly
 from .scan import Cell, gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
-from .sequence import check_dtype
+from .sequence import as_parts, check_dtype
 
 
 class RNNCellBase(Module):
@@ -183,7 +183,7 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Pair | None = None) -> Pair:
         """input (N, I) or (I); hx = (h, c), each (N, H) or (H), zeros when left out -> (h', c')."""
-        given = None if hx is None else as_pair("LSTMCell", self._state_names, hx)
+        given = None if hx is None else as_parts("LSTMCell", self._state_names, hx)
         h, c = self._step(_lstm_cell, input, given)
         return h, c
 

@@ -1,10 +1,10 @@
-"""Modules that hold other modules in order: Sequential calls them one after another."""
+"""Modules that hold other modules, in a row or by name: Sequential calls them one after another."""
 
 from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from itertools import chain
 from typing import Any, Self
 
@@ -164,6 +164,92 @@ class ModuleList(_Row):
             )
             first = last + 1
         return in_brackets(self._get_name(), parts) if parts else f"{self._get_name()}()"
+
+
+class ModuleDict(Module):
+    """A dict of modules that are registered, so that their parameters are found. Not callable.
+
+    modules : a dict of modules by name, or pairs (name, module)
+    Names are those of attributes: raises KeyError for one with a dot or that a method has.
+    """
+
+    def __init__(self, modules: Any = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.update(modules)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.register_module(key, module)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self._modules:
+            raise KeyError(key)
+        delattr(self, key)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._modules
+
+    def clear(self) -> None:
+        """Remove all modules."""
+        for key in list(self._modules):
+            del self[key]
+
+    def pop(self, key: str) -> Any:
+        """Remove and return the module under a name. Raises KeyError if there is none."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def keys(self) -> KeysView[str]:
+        """The names."""
+        return self._modules.keys()
+
+    def items(self) -> ItemsView[str, Any]:
+        """The pairs (name, module)."""
+        return self._modules.items()
+
+    def values(self) -> ValuesView[Any]:
+        """The modules."""
+        return self._modules.values()
+
+    def update(self, modules: Any) -> None:
+        """Add the modules of a dict, another ModuleDict or pairs (name, module), in their order."""
+        for key, module in pairs(self._get_name(), modules):
+            self[key] = module
+
+
+def pairs(owner: str, source: Any) -> list[tuple[Any, Any]]:
+    """The (key, value) of what a dict is updated with: a mapping, or an iterable of pairs."""
+    if not isinstance(source, Iterable):
+        raise TypeError(
+            f"{owner}.update should be called with an iterable of key/value pairs, "
+            f"but got {type(source).__name__}"
+        )
+    if hasattr(source, "items"):
+        return list(source.items())
+    found = []
+    for number, pair in enumerate(source):
+        if not isinstance(pair, Iterable):
+            raise TypeError(
+                f"{owner} update sequence element #{number} should be Iterable; "
+                f"is {type(pair).__name__}"
+            )
+        parts = tuple(pair)
+        if len(parts) != 2:
+            raise ValueError(
+                f"{owner} update sequence element #{number} has length {len(parts)}; 2 is required"
+            )
+        found.append(parts)
+    return found
 
 
 def _row_to_add(other: Any) -> Sequential:

@@ -134,6 +134,7 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
 
     declared: Any = forward
     declared.__name__ = name
+    declared.__module__ = kind.all_steps.__module__
     declared.__signature__ = _signature(kind.parts)
     outputs = ("output", *(f"{part}_n" for part in kind.parts))
     return Kernel(forward, backward, reference, outputs)

@@ -171,14 +171,6 @@ def draw_uniformly(module: Module, hidden_size: int) -> None:
         parameter.data.uniform_(-bound, bound)
 
 
-def as_pair(name: str, names: tuple[str, ...], hx: Any) -> tuple[Any, Any]:
-    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
-        raise TypeError(
-            f"{name}: expected hx to be a pair ({', '.join(names)}), got {type(hx).__name__}"
-        )
-    return hx[0], hx[1]
-
-
 class RNN(RNNBase):
     """Layers of simple recurrent networks: h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh).
 
@@ -217,19 +209,6 @@ class RNN(RNNBase):
         self.nonlinearity = nonlinearity
         self._kernel = rnn_tanh if nonlinearity == "tanh" else rnn_relu
 
-    def forward(
-        self,
-        input: Any,
-        hx: Tensor | None = None,
-        *,
-        lengths: Any = None,
-        return_states: bool = False,
-    ) -> Any:
-        """(output, h_n), and with return_states a third; see `LSTM`."""
-        states = None if hx is None else (hx,)
-        output, (h_n,), kept = self._run(input, states, lengths, return_states)
-        return (output, h_n, kept) if return_states else (output, h_n)
-
 
 class GRU(RNNBase):
     """Layers of gated recurrent units.
@@ -267,19 +246,6 @@ class GRU(RNNBase):
             0, device, dtype, variational=variational,
             recurrent_dropout=recurrent_dropout,
         )  # fmt: skip
-
-    def forward(
-        self,
-        input: Any,
-        hx: Tensor | None = None,
-        *,
-        lengths: Any = None,
-        return_states: bool = False,
-    ) -> Any:
-        """(output, h_n), and with return_states a third; see `LSTM`."""
-        states = None if hx is None else (hx,)
-        output, (h_n,), kept = self._run(input, states, lengths, return_states)
-        return (output, h_n, kept) if return_states else (output, h_n)
 
 
 class LSTM(RNNBase):
@@ -368,19 +334,6 @@ class LSTM(RNNBase):
             names = [name for name in scan if name is not None and name.startswith("bias")]
             for name in names:
                 getattr(self, name).data[forget] = self.forget_bias / len(names)
-
-    def forward(
-        self,
-        input: Any,
-        hx: Pair | None = None,
-        *,
-        lengths: Any = None,
-        return_states: bool = False,
-    ) -> Any:
-        """See the class."""
-        states = None if hx is None else as_pair("LSTM", self._state_names, hx)
-        output, last, kept = self._run(input, states, lengths, return_states)
-        return (output, last, kept) if return_states else (output, last)
 
 
 def check_dropout(name: str, option: str, p: float) -> None:

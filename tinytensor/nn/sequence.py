@@ -65,6 +65,18 @@ class SequenceLayer(Module):
         """A parameter, whose dtype is that of all."""
         return next(iter(self.parameters()))
 
+    def forward(
+        self, input: Any, hx: Any = None, *, lengths: Any = None, return_states: bool = False
+    ) -> Any:
+        """(output, last states), with return_states also the states of all steps; see `LSTM`."""
+        one = len(self._state_names) == 1
+        given = None
+        if hx is not None:
+            given = (hx,) if one else as_parts(type(self).__name__, self._state_names, hx)
+        output, last, kept = self._run(input, given, lengths, return_states)
+        state = last[0] if one else last
+        return (output, state, kept) if return_states else (output, state)
+
     def _run(
         self, input: Any, states: tuple[Any, ...] | None, lengths: Any, return_states: bool
     ) -> tuple[Any, tuple[Tensor, ...], States | None]:
@@ -200,6 +212,16 @@ class SequenceLayer(Module):
     def explain(self, input: Any) -> None:
         """Print which part of output and last states is which layer, direction and time."""
         print(explain(self, input))
+
+
+def as_parts(name: str, names: Sequence[str], hx: Any) -> tuple[Any, ...]:
+    """The parts of a state, which are as many as their names."""
+    if not isinstance(hx, (tuple, list)) or len(hx) != len(names):
+        kind = "pair" if len(names) == 2 else "tuple"
+        raise TypeError(
+            f"{name}: expected hx to be a {kind} ({', '.join(names)}), got {type(hx).__name__}"
+        )
+    return tuple(hx)
 
 
 def check_dtype(name: str, what: str, tensor: Any, weight: Tensor) -> None:

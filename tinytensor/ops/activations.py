@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitive import primitive
-from ..dtypes import FLOATING, Array
+from ..dtypes import FLOATING, Array, check_fits
 from .elementwise import exp, sigmoid, tanh, where
 from .special import erf, erf_of
 
@@ -149,8 +149,70 @@ def mish(x: Array) -> Array:
     return x * np.tanh(np.log1p(np.exp(x)))
 
 
+@primitive(
+    lambda g, x, weight: where(x > 0, g, g * weight),
+    lambda g, x: where(x > 0, 0.0, g * x),
+    tensors=(0, 1),
+)
+def prelu(x: Array, weight: Array) -> Array:
+    """y = x where x > 0, else w x;  gx = g, or g w (also at 0),  gw = 0, or g x."""
+    _refuse_whole("prelu", x)
+    return np.where(x > 0, x, x * weight)
+
+
 @primitive(lambda g, x: where((x > -3) & (x < 3), g / 6, 0.0))
 def hardsigmoid(x: Array) -> Array:
     """y = x / 6 + 1/2 held between 0 and 1;  gx = g / 6 strictly between, 0 at the bounds."""
     _refuse_whole("hardsigmoid", x)
     return np.minimum(np.maximum(x + 3, 0), 6) / 6
+
+
+@primitive(lambda g, x: where(x <= -3, 0.0, where(x < 3, g * (x / 3 + 0.5), g)))
+def hardswish(x: Array) -> Array:
+    """y = x · (x / 6 + 1/2 held between 0 and 1);  gx = 0 up to -3, g (x / 3 + 1/2), g from 3 on.
+
+    Source: Howard et al. 2019, eq. for h-swish.
+    """
+    _refuse_whole("hardswish", x)
+    return x * np.minimum(np.maximum(x + 3, 0), 6) / 6
+
+
+@primitive(lambda g, x, alpha: where(x <= 0, g * exp(where(x < 0, x, 0.0) / alpha), g))
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """y = x where x > 0, else α (e^(x/α) - 1);  gx = g, or g e^(x/α) (also at 0).
+
+    Source: Barron 2017, eq. 1. Raises RuntimeError for α = 0.
+    """
+    _refuse_whole("celu", x)
+    if alpha == 0:
+        raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0 for CELU")
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
+
+
+@primitive(lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g))
+def hardshrink(x: Array, lambd: float = 0.5) -> Array:
+    """y = 0 where -λ <= x <= λ, else x;  gx likewise."""
+    _refuse_whole("hardshrink", x)
+    return np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x)
+
+
+@primitive(lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g))
+def softshrink(x: Array, lambd: float = 0.5) -> Array:
+    """y = x brought nearer to 0 by λ, and 0 within;  gx = 0 where -λ <= x <= λ, else g.
+
+    Raises RuntimeError for λ < 0.
+    """
+    _refuse_whole("softshrink", x)
+    if not lambd >= 0:
+        raise RuntimeError(f"softshrink: expected lambda of 0 or more, got {lambd}")
+    return np.asarray(x - np.minimum(np.maximum(x, -lambd), lambd), order="C")
+
+
+@primitive(lambda g, x, threshold: where(x <= threshold, 0.0, g))
+def threshold(x: Array, threshold: float, value: float) -> Array:
+    """y = value where x <= threshold, else x;  gx = 0 there, else g."""
+    if x.dtype.kind == "b":
+        raise NotImplementedError("threshold: expected numbers, got a bool tensor; use .float()")
+    check_fits("threshold", value, x.dtype)
+    kind = x.dtype.type
+    return np.where(x <= kind(threshold), kind(value), x)

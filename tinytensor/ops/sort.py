@@ -65,10 +65,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         raise RuntimeError(f"topk: expected k in [0, {size}], the size of dim {dim}, got {k}")
     if input._array.dtype == np.bool_:
         raise RuntimeError("topk: expected numbers, got a bool tensor; use .int()")
-    order = _order(input._array, dim, largest)
+    indices = argsort(input, dim, largest)
     if input.ndim:
-        order = order[(slice(None),) * dim + (slice(k),)]
-    indices = make(np.array(order, order="C"))
+        indices = indices[(slice(None),) * dim + (slice(k),)].contiguous()
     return Sorted(gather(input, dim, indices), indices)
 
 

@@ -13,6 +13,7 @@ from ...ops import linalg
 from ...ops import reduce as reductions
 from ...ops import shape as moves
 from ...ops.check import check_tensors
+from ...ops.compare import logical_not
 from ...tensor import Tensor, make
 from .dropout import dropout
 
@@ -111,11 +112,11 @@ def _shared_heads(name: str, query: Tensor, x: Tensor) -> Tensor:
 
 def _masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """The softmax of masked scores; rows where nothing is allowed are 0, with gradient 0."""
-    if mask._array.dtype == np.bool_:
-        scores = e.masked_fill(scores, make(~mask._array), -math.inf)
+    if mask.dtype is boolean:
+        scores = e.masked_fill(scores, logical_not(mask), -math.inf)
     else:
         scores = scores + mask
-    nothing = make(np.all(scores._array == -np.inf, axis=-1, keepdims=True))
+    nothing = reductions.all(scores == -math.inf, -1, True)
     weights = reductions.softmax(e.masked_fill(scores, nothing, 0.0), -1)
     result: Tensor = e.masked_fill(weights, nothing, 0.0)
     return result

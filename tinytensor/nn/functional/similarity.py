@@ -43,3 +43,12 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     product = normalize(first, 2.0, dim, eps) * normalize(second, 2.0, dim, eps)
     y: Tensor = product.sum(dim)
     return y
+
+
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """y = ‖x1 - x2 + eps‖_p over the last dimension; x1 and x2 are broadcast."""
+    check_tensors("pairwise_distance", x1, x2)
+    y: Tensor = norms.norm(x1 - x2 + eps, p, -1, keepdim)
+    return y
