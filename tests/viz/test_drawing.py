@@ -119,7 +119,7 @@ def test_a_failed_rendering_leaves_the_old_file_and_nothing_else(drawing, tmp_pa
 
 def test_a_file_that_cannot_be_put_in_place_leaves_nothing_behind(drawing, tmp_path):
     (tmp_path / "graph.svg").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match="render: expected the path of a file, got"):
         drawing.render(tmp_path / "graph.svg")
     assert {entry.name for entry in tmp_path.iterdir()} == {"graph.svg"}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
+from ..io.whole import write_whole
 from ..tensor import Tensor
 from . import dot
 from .engine import LayoutError, lay_out
@@ -107,8 +107,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         picture = self.pipe(chosen, renderer, formatter, neato_no_op, quiet, engine=engine)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not cleanup:
-            _write_whole(path.with_suffix(".gv"), self.source.encode())
-        _write_whole(path, picture)
+            write_whole(path.with_suffix(".gv"), self.source.encode(), "render")
+        write_whole(path, picture, "render")
         if view or quiet_view:
             self._view(str(path), format=chosen, quiet=quiet_view)
         return str(path)
@@ -150,16 +150,6 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         if self.graph is None:
             return "<Drawing>"
         return f"<Drawing: {len(self.graph.nodes):,} nodes, {len(self.graph.edges):,} edges>"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever finds half of it: beside its place, then moved there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def graph(
