@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tinytensor"
-BASE = {"numpy", "graphviz", "graphviz-pure", "safetensors"}
+BASE = {"numpy", "graphviz", "graphviz-pure"}
 
 
 @pytest.fixture(scope="module")

@@ -347,6 +347,7 @@ __all__ = [
     "broadcast_tensors",
     "broadcast_to",
     "bptt",
+    "convert",
     "can_cast",
     "cat",
     "ceil",
@@ -594,7 +595,7 @@ _IN_PLACE = frozenset(
     round_ rsqrt_ sigmoid_ sin_ sinh_ sqrt_ square_ tan_ tanh_ trunc_
     """.split()
 )
-_LAZY = {"bptt", "io", "linalg", "nn", "optim", "tasks", "utils", "viz"}
+_LAZY = {"bptt", "convert", "io", "linalg", "nn", "optim", "tasks", "utils", "viz"}
 
 
 def __getattr__(name: str) -> _Any:
