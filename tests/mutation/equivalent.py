@@ -154,4 +154,54 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "if True or len(later):": "a product over no steps adds 0",
     },
     "_restored": {"o, i, f, g = gradient.reshape(4, -2, *gradient.shape[1:])": _UNKNOWN_SIZE},
+    # fused layers and losses
+    "_gradients": {
+        "if False and (not needs[0]):": _ONLY_SPEED,
+        "shares = _shares(g.shape[-1], g.dtype)": "of two dimensions",
+        "weight = weight.reshape(-2)": _UNKNOWN_SIZE,
+        "in layer_norm: if True or centred:": "it always is there",
+        "in rms_norm: any: g_bias = _parameter_gradient(g, bias) if needs[2] else None": (
+            "there is no bias"
+        ),
+        "in rms_norm: if False and centred:": "it never is there",
+        "in rms_norm: any: gx -= g.dot(shares)[:, None]": "not reached there",
+        "return [gx.astype(x.dtype, copy=True).reshape(x.shape), g_weight, g_bias]": _ONLY_SPEED,
+    },
+    "_parameter_gradient": {
+        "total = _ones(rows.shape[0], like.dtype).dot(rows)": "a sum of ones is the same sum",
+        "return total.astype(like.dtype, copy=True).reshape(like.shape)": _ONLY_SPEED,
+    },
+    "_batch_norm_backward": {
+        "results[number] = gradient.astype(parameter.dtype, copy=True).reshape(-1)": _ONLY_SPEED,
+        "results[number] = gradient.astype(parameter.dtype, copy=False).reshape(-2)": _UNKNOWN_SIZE,
+        "if True or needs[0]:": _ONLY_SPEED,
+        "results[0] = gx.astype(x.dtype, copy=True).reshape(x.shape)": _ONLY_SPEED,
+    },
+    "_backward": {
+        "in cross_entropy: scale = g[0].reshape(-1, 1)": "a single number broadcasts as well",
+        "in cross_entropy: scale = g[0].reshape(-2, 1) if reduction == 'none' else g[0]": (
+            _UNKNOWN_SIZE
+        ),
+        "in cross_entropy: if True or smoothing > 0:": "a smoothing of 0 adds 0",
+        "in cross_entropy: if smoothing >= 0:": "a smoothing of 0 adds 0",
+        "in cross_entropy: even = smoothing / p.shape[-1] * scale": "of two dimensions",
+        (
+            "in cross_entropy: gradient = p * (own + even * (p.shape[-1] if weight is None"
+            " else weight.sum()))"
+        ): "of two dimensions",
+        "in cross_entropy: if x.ndim >= 2:": "it moves the last dimension to where it is",
+    },
+    "_ctc_backward": {
+        "places = labels.shape[-1]": "of two dimensions",
+        "any: mirror = (np.maximum(times, 0)[:, :, None], rows, np.maximum(spots, 0))": (
+            "the larger of two does not depend on their order"
+        ),
+        (
+            "departures = np.where(spots >= 0, reverse[mirror], -np.inf)"
+        ): "the gradient of what lies after the end is set to 0 below",
+        "cells = np.arange(steps * batch).reshape(steps, batch, -1) * classes + labels": (
+            _UNKNOWN_SIZE
+        ),
+        "return (gradient.astype(log_probs.dtype, copy=True),)": _ONLY_SPEED,
+    },
 }

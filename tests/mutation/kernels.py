@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import tinytensor as tt
 from tests.ops.table import Array
 from tinytensor.autograd.kernel import Kernel
+from tinytensor.nn import functional as F
 from tinytensor.nn import lstm_kernel
 from tinytensor.nn.gru_kernel import gru
 from tinytensor.nn.lstm_kernel import lstm
@@ -171,9 +173,117 @@ _IN_BLOCKS = tuple(
     for check in (_common(lstm)[0], _common(lstm)[6], _common(lstm)[7], _PROJECTED[1])
 )
 
+# -- fused layers and losses
+
+
+_KINDS = ((np.float64, 1e-10), (np.float32, 2e-5))
+_WITH_HALF = (*_KINDS, (np.float16, 3e-2))
+
+
+def _fused(
+    function: Callable[..., Any], *shapes: tuple[int, ...], kinds: Any = _KINDS
+) -> Callable[[], None]:
+    """The gradients of a function for leaves of some shapes, by kernel and by reference."""
+
+    def check() -> None:
+        rng = np.random.default_rng(len(shapes))
+        arrays = [rng.normal(size=shape) for shape in shapes]
+        for kind, tolerance in kinds:
+            leaves = [make(array.astype(kind)).requires_grad_() for array in arrays]
+            y = function(*leaves)
+            upstream = make(rng.normal(size=y.shape).astype(kind))
+            found = tt.autograd.grad(y, leaves, upstream)
+            with tt.unrolled():
+                expected = tt.autograd.grad(function(*leaves), leaves, upstream)
+            for ours, theirs in zip(found, expected, strict=True):
+                assert ours.dtype is theirs.dtype
+                np.testing.assert_allclose(
+                    ours.numpy(), theirs.numpy(), rtol=tolerance, atol=tolerance
+                )
+            for place, leaf in enumerate(leaves):  # each alone, the others being constants
+                alone = [made.detach() for made in leaves]
+                alone[place].requires_grad_()
+                (gradient,) = tt.autograd.grad(function(*alone), alone[place], upstream)
+                np.testing.assert_array_equal(gradient.numpy(), found[place].numpy())
+                assert leaf.grad is None
+
+    return check
+
+
+def _layer_norms() -> Iterator[Callable[[], None]]:
+    for shape, size in (((5, 3, 4), (4,)), ((2, 3, 4), (3, 4)), ((6,), (6,)), ((3, 1), (1,))):
+        yield _fused(lambda x, w, b, size=size: F.layer_norm(x, size, w, b), shape, size, size)
+        yield _fused(lambda x, size=size: F.layer_norm(x, size, eps=0.5), shape)
+    yield _fused(lambda x, w, b: F.layer_norm(x, (4,), w, b), (5, 4), (4,), (4,), kinds=_WITH_HALF)
+    yield _fused(lambda x, w: F.layer_norm(x, (4,), w), (5, 4), (4,))
+    yield _fused(lambda x, b: F.layer_norm(x, (4,), None, b), (5, 4), (4,))
+
+
+def _rms_norms() -> Iterator[Callable[[], None]]:
+    for shape, size in (((5, 3, 4), (4,)), ((2, 3, 4), (3, 4)), ((6,), (6,))):
+        yield _fused(lambda x, w, size=size: F.rms_norm(x, size, w), shape, size)
+        yield _fused(lambda x, size=size: F.rms_norm(x, size, eps=0.5), shape)
+    yield _fused(lambda x, w: F.rms_norm(x, (4,), w), (5, 4), (4,), kinds=_WITH_HALF)
+
+
+def _batch_norms() -> Iterator[Callable[[], None]]:
+    for shape in ((5, 3), (4, 3, 2), (1, 3, 4)):
+        yield _fused(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), shape, (3,), (3,))
+        yield _fused(lambda x: F.batch_norm(x, None, None, training=True, eps=0.5), shape)
+    yield _fused(lambda x, w: F.batch_norm(x, None, None, w, None, True), (5, 3), (3,))
+
+
+def _cross_entropies() -> Iterator[Callable[[], None]]:
+    weight = np.array([0.5, 1.0, 2.0, 1.5])
+    targets = {(5, 4): [0, 3, 1, 1, 2], (4,): 2, (2, 4, 3): [[0, 1, 3], [2, 2, 1]]}
+    targets[2, 4, 3, 1] = [[[0], [1], [3]], [[2], [2], [1]]]
+    for (shape, numbers), reduction, weighted, smoothing in itertools.product(
+        targets.items(), ("none", "mean", "sum"), (False, True), (0.0, 0.3)
+    ):
+
+        def loss(
+            x: Any,
+            numbers: Any = numbers,
+            reduction: str = reduction,
+            weighted: bool = weighted,
+            smoothing: float = smoothing,
+        ) -> Any:
+            weights = make(weight.astype(x.numpy(force=True).dtype)) if weighted else None
+            options = {"reduction": reduction, "label_smoothing": smoothing, "ignore_index": 1}
+            return F.cross_entropy(x, tt.tensor(numbers), weights, **options)
+
+        yield _fused(loss, shape)
+
+
+def _ctc_losses() -> Iterator[Callable[[], None]]:
+    labels = tt.tensor([[1, 2, 2], [3, 0, 0], [2, 1, 0]])
+    for lengths, sizes in (((6, 6, 6), (3, 1, 2)), ((6, 2, 4), (3, 1, 0)), ((1, 5, 3), (3, 1, 2))):
+        for reduction, zero in (("none", True), ("mean", True), ("none", False)):
+            yield _fused(
+                lambda x, lengths=lengths, sizes=sizes, reduction=reduction, zero=zero: F.ctc_loss(
+                    x.log_softmax(2), labels, lengths, sizes, 0, reduction, zero_infinity=zero
+                ),
+                (6, 3, 4),
+            )
+    yield _ctc_reads_no_padding
+
+
+def _ctc_reads_no_padding() -> None:
+    x = make(np.log(np.full((4, 2, 3), 1 / 3))).requires_grad_()
+    F.ctc_loss(x, tt.tensor([[1], [2]]), (4, 2), (1, 1)).backward()
+    assert x.grad is not None
+    assert (x.grad.numpy()[2:, 1] == 0).all()
+    assert (x.grad.numpy()[:, 0] != 0).any()
+
+
 CHECKS: dict[str, tuple[Callable[[], None], ...]] = {
     "lstm": (*_common(lstm), *_PROJECTED, *_IN_BLOCKS),
     "gru": _common(gru),
     "rnn_tanh": _common(rnn_tanh),
     "rnn_relu": _common(rnn_relu),
+    "layer_norm": tuple(_layer_norms()),
+    "rms_norm": tuple(_rms_norms()),
+    "batch_norm": tuple(_batch_norms()),
+    "cross_entropy": tuple(_cross_entropies()),
+    "ctc_loss": tuple(_ctc_losses()),
 }

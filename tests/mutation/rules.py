@@ -247,9 +247,9 @@ def outcomes_of(
     return outcomes
 
 
-def excuse_keys(name: str, before: str, after: str) -> tuple[str, str, str]:
+def excuse_keys(name: str, before: str, after: str) -> tuple[str, ...]:
     """What a mutant may be called in `equivalent.py`."""
-    return after, f"in {name}: {after}", f"any: {before}"
+    return after, f"in {name}: {after}", f"any: {before}", f"in {name}: any: {before}"
 
 
 def report_on(name: str) -> Report:

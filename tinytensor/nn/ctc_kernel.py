@@ -81,8 +81,6 @@ def _ctc_backward(
 ) -> tuple[Array | None]:
     emissions, arrivals, losses = saved
     (log_probs,) = arrays
-    if g[0] is None:
-        return (None,)
     steps, batch, classes = log_probs.shape
     places = labels.shape[1]
     # Departures are the arrivals of the sequence and the labels read backwards.

@@ -34,8 +34,6 @@ def _backward(
 ) -> tuple[Array | None, None, None]:
     p, factors, total = saved
     x, _, weight = arrays
-    if g[0] is None:
-        return None, None, None
     scale = g[0].reshape(-1, 1) if reduction == "none" else g[0]
     if reduction == "mean":
         scale = scale / total
