@@ -277,6 +277,14 @@ def test_a_batch_with_lengths_is_each_sequence_alone(data):
     first = states(rng, kind, layers * (1 + bidirectional), batch, 4, proj)
     leaf = tt.tensor(x, requires_grad=True)
     output, *last = flat(layer(leaf, as_state(leaves(tt, first)), lengths=lengths))
+    if min(lengths) > 0:
+        rnn = nn.utils.rnn
+        packed = rnn.pack_padded_sequence(
+            tt.tensor(x), lengths, batch_first=batch_first, enforce_sorted=False
+        )
+        data, state = layer(packed, as_state([tt.tensor(part) for part in first]))
+        by_rows = rnn.pad_packed_sequence(data, batch_first=batch_first, total_length=steps)[0]
+        assert_close(flat((by_rows, state)), [output, *last], rtol=0, atol=0)
     weights = rng.standard_normal(tuple(output.shape))
     output.backward(tt.tensor(weights))
     together = [p.grad.numpy().copy() if p.grad is not None else 0 for p in layer.parameters()]
