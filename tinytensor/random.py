@@ -26,9 +26,12 @@ stream of its own that one word of this one seeds; masks drawn so are not reprod
 draws them from the generator itself on every processor, and so does this.
 """
 
+from __future__ import annotations
+
+import functools
 import math
 import operator
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, SupportsIndex, TypeAlias, TypeVar
 
@@ -82,7 +85,6 @@ class Generator:
     def __init__(self, device: object = "cpu") -> None:
         devices.check(device)
         self.device = devices.CPU
-        self._twister = np.random.MT19937(0)
         self._normal: float | None = None
         self.manual_seed(DEFAULT_SEED)
 
@@ -107,12 +109,22 @@ class Generator:
             )
         self._seed = number % 2**64
         self._normal = None
-        np.random.RandomState(self._twister).seed(self._seed % 2**32)
+        if "_twister" in vars(self):
+            self._start(self._twister)
         return self
+
+    @functools.cached_property
+    def _twister(self) -> np.random.MT19937:
+        """Made for the first number: to import NumPy's generators takes as long as all of ours."""
+        return self._start(np.random.MT19937(0))
+
+    def _start(self, twister: np.random.MT19937) -> np.random.MT19937:
+        np.random.RandomState(twister).seed(self._seed % 2**32)
+        return twister
 
     def seed(self) -> int:
         """Seed with 64 bits from the operating system's randomness; gives that seed."""
-        self.manual_seed(secrets.randbits(64))
+        self.manual_seed(int.from_bytes(os.urandom(8)))
         return self._seed
 
     def initial_seed(self) -> int:

@@ -10,7 +10,6 @@ from .anomaly import (
     set_detect_anomaly,
 )
 from .backward import Variable, backward, grad
-from .compare import check_against
 from .function import Function
 from .gradcheck import GradcheckError, KinkWarning, gradcheck, gradgradcheck, step_sweep
 from .mode import (
@@ -49,7 +48,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """Load `functional`, which uses operations, when it is first named."""
+    """Load what few need, or what uses operations, when it is first named."""
     if name == "functional":
         return _importlib.import_module(f"{__name__}.functional")
+    if name == "check_against":
+        return _importlib.import_module(f"{__name__}.compare").check_against
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
