@@ -116,7 +116,7 @@ def turn_in_place(
         finally:
             mode.recording = recording
         self._array = result._array
-        self._storage[0] += 1
+        count_write(self._storage, name, mode.scope)
         if self._view is None:
             back = functools.partial(undo, before=shape, args=args, kwargs=kwargs)
             self._turns = (*self._turns, back)
