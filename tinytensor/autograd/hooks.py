@@ -13,10 +13,10 @@ from ..tensor import Tensor, make
 
 Hook = Callable[[Any], Any]
 
-_next_key = itertools.count().__next__
+next_key = itertools.count().__next__
 
 
-class _Registry(dict[int, Any]):
+class Registry(dict[int, Any]):
     """Hooks in the order of their registration; unlike a dict it takes weak references."""
 
     __slots__ = ("__weakref__",)
@@ -25,9 +25,9 @@ class _Registry(dict[int, Any]):
 class RemovableHandle:
     """What registering a hook gives: `remove()` ends it, as does leaving a `with` block."""
 
-    def __init__(self, registry: _Registry, entry: Any) -> None:
+    def __init__(self, registry: Registry, entry: Any) -> None:
         self._registry = weakref.ref(registry)
-        self.id = _next_key()
+        self.id = next_key()
         registry[self.id] = entry
 
     def remove(self) -> None:
@@ -53,7 +53,7 @@ class Watchers:
     __slots__ = ("hooks", "retained")
 
     def __init__(self) -> None:
-        self.hooks = _Registry()
+        self.hooks = Registry()
         self.retained: list[tuple[int, weakref.ref[Tensor]]] = []
 
     def retain(self, tensor: Tensor, index: int) -> None:
@@ -82,8 +82,8 @@ class LeafHooks:
     __slots__ = ("after", "before")
 
     def __init__(self) -> None:
-        self.before = _Registry()
-        self.after = _Registry()
+        self.before = Registry()
+        self.after = Registry()
 
 
 def called(hooks: list[Hook], g: Any) -> Any:

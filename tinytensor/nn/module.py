@@ -13,7 +13,6 @@ from ..tensor import Tensor
 from .module_hooks import HookedCall
 from .parameter import Buffer, Parameter
 from .state_dict import Stateful
-from .state_dict import as_tensor as as_tensor
 
 
 class Module(Stateful):

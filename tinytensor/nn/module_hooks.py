@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..autograd.function import Function, FunctionCtx
-from ..autograd.hooks import RemovableHandle, _next_key, _Registry
+from ..autograd.hooks import Registry, RemovableHandle, next_key
 from ..autograd.mode import is_grad_enabled
 from ..tensor import Tensor
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 Hook = Callable[..., Any]
 
 
-class Hooks(_Registry):
+class Hooks(Registry):
     """Hooks in the order in which they are called."""
 
     __slots__ = ()
 
     def add(self, hook: Any, prepend: bool = False) -> Handle:
         """Call a hook after those that are there, or before them; the handle removes it."""
-        key = _next_key()
+        key = next_key()
         while key in self:  # those that were unpickled have keys of another process
-            key = _next_key()
+            key = next_key()
         later = dict(self) if prepend else {}
         for other in later:
             del self[other]

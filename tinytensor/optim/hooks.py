@@ -6,24 +6,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from ..autograd.hooks import RemovableHandle, _Registry
+from ..autograd.hooks import RemovableHandle
+from ..nn.module_hooks import Hooks
 
 Hook = Callable[..., Any]
-
-
-class Hooks(_Registry):
-    """Hooks in the order in which they are called."""
-
-    __slots__ = ()
-
-    def add(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """Call a hook after those that are there, or before them; the handle removes it."""
-        later = dict(self) if prepend else {}
-        for key in later:
-            del self[key]
-        handle = RemovableHandle(self, hook)
-        self.update(later)
-        return handle
 
 
 BEFORE_EVERY_STEP = Hooks()

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..autograd.mode import enable_grad, threads
 from ..dtypes import Array
-from ..nn.module import as_tensor, zero_gradients
+from ..nn.module import zero_gradients
+from ..nn.state_dict import as_tensor
 from ..tensor import Tensor, count_write, make
 from .hooks import (
     Hooked,
