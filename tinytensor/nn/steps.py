@@ -31,7 +31,7 @@ class Steps(NamedTuple):
     @property
     def starts(self) -> list[int]:
         """The row at which each step starts, and the number of all rows."""
-        return list(accumulate(self.sizes, initial=0))
+        return [0, *accumulate(self.sizes)]
 
     def split(self, *columns: Array | None) -> list[Any]:
         """For each of the arrays of rows the views of its steps, in a sequence; Nones for None."""
@@ -52,6 +52,9 @@ class Steps(NamedTuple):
         In order of time, or the other way round.
         """
         starts = self.starts
+        if starts[-1] <= rows:
+            yield slice(0, starts[-1]), self
+            return
         bounds = [0]
         for t in range(1, len(self.sizes) + 1):
             if starts[t] - starts[bounds[-1]] >= rows or t == len(self.sizes):
