@@ -112,14 +112,18 @@ class RNNBase(SequenceLayer):
         weights: list[Any] = []
         for scan in self._scans:
             weights += [None if name is None else own[name] for name in scan]
-            weights.append(self._recurrent_mask(batch, self._first_weight()))
+            weights.append(self._recurrent_mask(batch))
         return weights
 
-    def _recurrent_mask(self, batch: int, like: Tensor) -> Tensor | None:
+    def _first_weight(self) -> Tensor:
+        weight: Tensor = self.weight_ih_l0
+        return weight
+
+    def _recurrent_mask(self, batch: int) -> Tensor | None:
         """The factors on h of one scan, 0 or 1 / (1 - p): (N, P)."""
         if not self.training or self.recurrent_dropout == 0.0:
             return None
-        factors = np.zeros((batch, self._output_size), like._array.dtype)
+        factors = np.zeros((batch, self._output_size), self._first_weight()._array.dtype)
         if self.recurrent_dropout < 1.0:
             factors[...] = dropout_mask(self.recurrent_dropout, factors)
         return make(factors)

@@ -34,9 +34,8 @@ class SequenceLayer(Module):
     variational: bool
     proj_size: int = 0
     _state_names: tuple[str, ...] = ("h_0",)
-    _part_names: Sequence[str] = (
-        "h"  # what there is at each step: the parts of the state, then the gates
-    )
+    # What there is at each step: the parts of the state, then the gates.
+    _part_names: Sequence[str] = "h"
 
     @property
     def _directions(self) -> int:
