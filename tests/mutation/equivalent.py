@@ -31,6 +31,15 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "atan2.a": {"lambda g, a, b: g * _over_square(b, b, a)": _SUM_IS_FREE},
     "atan2.b": {"lambda g, a, b: -g * _over_square(a, b, a)": _SUM_IS_FREE},
+    "prelu.weight": {"lambda g, x: where(x >= 0, 0.0, g * x)": "at 0 both are 0"},
+    "celu.x": {
+        "lambda g, x, alpha: g * exp(where(x <= 0, x, 0.0) / alpha)": "at 0 both are 0",
+    },
+    "huber.d": {
+        "lambda g, d, delta: g * clamp_min(clamp_max(delta, d), -delta)": (
+            "the smaller of two does not depend on their order"
+        ),
+    },
     # shape
     "_inverse": {"inverse = [1] * len(dims)": "every element is written afterwards"},
     "transpose.x": {"lambda g, dim0, dim1: transpose(g, dim1, dim0)": _PAIR_IS_FREE},
@@ -134,7 +143,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "any: rows_at_once = _BLOCK_BYTES // max(1, dz[:1].nbytes)": _ONLY_MEMORY,
         "forget = _gate(saved.gates, -2)": "of four gates",
         "size = saved.c.shape[-1]": "of two dimensions",
-        "dz_ifg = dz_block[:, size:].reshape(len(dz_block), -3, size)": _UNKNOWN_SIZE,
         "if True or not uniform:": _ONLY_SPEED,
         "dh, dc = (follow(dh, d_last[0], count), follow(dc, d_last[-1], count))": "of two parts",
     },

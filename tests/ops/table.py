@@ -552,6 +552,14 @@ ROWS: list[Row] = [
     Row("selu", [data([-1.0, 0.0, 800.0])], once=True),
     Row("selu", [data([-1.0, 800.0])]),
     Row("softplus", [data([-1.0, 0.25, 0.5, 0.75, 3.0])], 2.0, 1.0, once=True),
+    Row("prelu", [data([-1.0, 0.0, 1.0]), positive(1)], once=True),
+    Row("hardswish", [data([-4.0, -3.0, -1.0, 0.0, 3.0, 3.5, 5.0])], once=True),
+    Row("hardswish", [data([-5.0, -3.5, 0.5, 3.5, 5.0])]),
+    Row("celu", [data([-1.0, 0.0, 0.5, 800.0])], 1.5, once=True),
+    Row("celu", [data([-1.0, 0.5, 2.0, 800.0])], 1.5),
+    Row("hardshrink", [data([-2.0, -0.75, 0.0, 0.75, 2.0])], 0.75),
+    Row("softshrink", [data([-2.0, -0.75, 0.0, 0.75, 2.0])], 0.75),
+    Row("threshold", [data([-2.0, 0.5, 0.75, 2.0])], 0.75, 7.0),
     # losses
     *(
         Row(
@@ -584,6 +592,26 @@ ROWS: list[Row] = [
         )
         for name, loss in (("huber", "huber_loss"), ("smooth_l1", "smooth_l1_loss"))
         for shape in SHAPES
+    ),
+    Row(
+        "binary_cross_entropy",
+        [data([0.0, 1.0, 1e-13, 0.5]), data([0.0, 1.0, 0.5, 0.25])],
+        both=lambda lib, x, t: lib.nn.functional.binary_cross_entropy(x, t, reduction="none"),
+        once=True,
+    ),
+    *(
+        Row(
+            name,
+            [data([-3.0, -0.5, 0.0, 0.4, 0.5, 3.0]), data([0.0] * 6)],
+            both=lambda lib, x, t, loss=loss, parameter=parameter: getattr(lib.nn.functional, loss)(
+                x, t, reduction="none", **{parameter: 0.5}
+            ),
+            once=True,
+        )
+        for name, loss, parameter in (
+            ("huber", "huber_loss", "delta"),
+            ("smooth_l1", "smooth_l1_loss", "beta"),
+        )
     ),
     *(Row("xlogx", [positive(*shape)], torch=lambda x: x * x.log()) for shape in SHAPES),
     # elementwise: choosing

@@ -177,7 +177,7 @@ def hardswish(x: Array) -> Array:
     return x * np.minimum(np.maximum(x + 3, 0), 6) / 6
 
 
-@primitive(lambda g, x, alpha: where(x <= 0, g * exp(where(x < 0, x, 0.0) / alpha), g))
+@primitive(lambda g, x, alpha: g * exp(where(x < 0, x, 0.0) / alpha))
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """y = x where x > 0, else α (e^(x/α) - 1);  gx = g, or g e^(x/α) (also at 0).
 

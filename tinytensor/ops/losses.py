@@ -11,9 +11,11 @@ from ..autograd.primitive import primitive
 from ..dtypes import Array
 from .elementwise import clamp_max, clamp_min, log, sigmoid
 
+_LEAST = 9.999999960041972e-13  # 1e-12 in float32, in which torch writes it
+
 
 @primitive(
-    lambda g, x, t: g * (x - t) / clamp_min((1 - x) * x, 1e-12),
+    lambda g, x, t: g * (x - t) / clamp_min((1 - x) * x, _LEAST),
     lambda g, x: g * (log(1 - x) - log(x)),
 )
 def binary_cross_entropy(x: Array, t: Array) -> Array:
