@@ -262,19 +262,7 @@ def _forward_products(
 ) -> Tensors:
     """J v for each output, as the derivative of uᵀ J with respect to u."""
     us = tuple(u.requires_grad_() for u in _zeros(ys))
-    products = _products(name, ys, xs, us, True, strict)
-    pairs = [(p, v) for p, v in zip(products, vs, strict=True) if p.requires_grad]
-    found: tuple[Any, ...] = (None,) * len(us)
-    if pairs:
-        found = grad(
-            [p for p, _ in pairs],
-            us,
-            [v for _, v in pairs],
-            retain_graph=True,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-    return _filled(name, found, us, create_graph, strict)
+    return _products(name, _products(name, ys, xs, us, True, strict), us, vs, create_graph, strict)
 
 
 def _jacobian(
