@@ -12,6 +12,10 @@ import pytest
 
 import tinytensor as tt
 
+# The kernels' form on whole arrays is what most tests are about; `tests/nn/test_compiled.py` holds
+# the compiled form to it, and asks for that by hand.
+os.environ.setdefault("TINYTENSOR_KERNELS", "numpy")
+
 # No deadline, because a shared machine stalls; on CI the same examples every time.
 hypothesis.settings.register_profile(
     "tinytensor", deadline=None, max_examples=50, derandomize="CI" in os.environ

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import multiprocessing
+import os
 import pkgutil
 import signal
 import sys
@@ -41,6 +42,8 @@ from tinytensor.autograd.primitive import PRIMITIVES
 from tinytensor.nn.layers_kernel import Recurrence
 
 ENOUGH = 0.95
+
+os.environ.setdefault("TINYTENSOR_KERNELS", "numpy")  # mistakes are planted in Python only
 
 Check = Callable[[], None]
 
@@ -123,7 +126,14 @@ def held_by(function: FunctionType, part: str) -> list[FunctionType]:
     found = [value for kind in kinds for name, value in kind._asdict().items() if part in name]
     plain = [value.func if isinstance(value, partial) else value for value in found]
     arguments = [a for value in found if isinstance(value, partial) for a in value.args]
-    return plain + [a for a in arguments if isinstance(a, FunctionType)]
+    plain += [a for a in arguments if isinstance(a, FunctionType)]
+    return [behind for function in plain for behind in (chosen_by(function) or [function])]
+
+
+def chosen_by(function: FunctionType) -> list[FunctionType]:
+    """The functions among which one chooses that was made for it; none if it chooses none."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return [value for value in cells if isinstance(value, FunctionType)]
 
 
 def reached(functions: Any) -> set[FunctionType]:

@@ -497,6 +497,9 @@ def test_a_kernel_computes_only_the_gradients_that_are_asked_for(rng, monkeypatc
 BAD_INPUTS = [
     (lambda lstm: lstm(tt.zeros(5, 2, 4)), RuntimeError, "Expected 3, got 4"),
     (lambda lstm: lstm(tt.zeros(5, 2, 2, 3)), ValueError, "2D or 3D, got 4D"),
+    (lambda lstm: lstm(np.zeros((5, 2, 3))), TypeError, "input to be a Tensor, got ndarray"),
+    (lambda lstm: lstm([[1.0]]), TypeError, "input to be a Tensor, got list"),
+    (lambda lstm: lstm(tt.zeros(5, 2, 3), (tt.zeros(1, 2, 4),)), TypeError, "got tuple of 1"),
     (lambda lstm: lstm(tt.zeros(0, 2, 3)), RuntimeError, "sequence length"),
     (lambda lstm: lstm(tt.zeros(5, 2, 3, dtype=tt.float64)), RuntimeError, "float64.*float32"),
     (lambda lstm: lstm(tt.zeros(5, 2, 3), tt.zeros(1, 2, 4)), TypeError, r"pair \(h_0, c_0\)"),
@@ -511,6 +514,8 @@ BAD_INPUTS = [
     (lambda lstm: nn.LSTM(3, 0), ValueError, "hidden_size"),
     (lambda lstm: nn.LSTM(3, 4, 0), ValueError, "num_layers"),
     (lambda lstm: nn.LSTM(3, 4, 2, dropout=1.5), ValueError, r"\[0, 1\]"),
+    (lambda lstm: nn.LSTM(3, 4, 2, dropout="0.5"), ValueError, r"dropout .* \[0, 1\].* '0.5'"),
+    (lambda lstm: nn.LSTMCell(3, 4)(np.zeros((2, 3))), TypeError, "a Tensor, got ndarray"),
     (lambda lstm: nn.LSTMCell(3, 4)(tt.zeros(2, 2)), RuntimeError, "got 2 expected 3"),
     (lambda lstm: nn.LSTMCell(3, 4)(tt.zeros(2, 2, 3)), ValueError, "1D or 2D, got 3D"),
     (

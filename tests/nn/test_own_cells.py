@@ -154,6 +154,50 @@ def test_a_wrong_state_or_size_is_told():
     )
 
 
+def test_layers_of_own_cells_are_checked_like_the_built_in_ones():
+    with pytest.raises(ValueError, match="num_layers must be greater than zero"):
+        nn.Recurrent(nn.GRUCell, 3, 4, num_layers=0)
+    with pytest.raises(ValueError, match=r"Recurrent: dropout .* range \[0, 1\].* got 2.0"):
+        nn.Recurrent(nn.GRUCell, 3, 4, num_layers=2, dropout=2.0)
+    with pytest.warns(UserWarning, match="num_layers greater than 1") as caught:
+        nn.Recurrent(nn.GRUCell, 3, 4, dropout=0.5)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("batch", [0, 2])
+def test_sequences_that_are_all_empty_keep_the_states_of_own_cells(rng, batch):
+    layer = nn.Recurrent(nn.LSTMCell, 3, 4, 2, bidirectional=True).double()
+    first = states(rng, "LSTM", 4, batch, 4)
+    x = tt.tensor(rng.standard_normal((5, batch, 3)))
+    output, last, kept = layer(x, first, lengths=[0] * batch, return_states=True)
+    assert_close(last, first, rtol=0, atol=0)
+    assert_close([output], [tt.zeros(5, batch, 8)], rtol=0, atol=0)
+    assert tuple(kept.layer(1, "reverse").c.shape) == (5, batch, 4)
+    output.sum().backward()
+
+
+def test_a_cell_may_have_no_parameters():
+    class Sum(nn.Module):
+        def __init__(self, input_size, hidden_size):
+            super().__init__()
+
+        def forward(self, x, h):
+            return h + x
+
+    x = tt.randn(4, 2, 3, dtype=tt.float64)
+    output, last = nn.Recurrent(Sum, 3, 3)(x, tt.zeros(1, 2, 3, dtype=tt.float64))
+    assert_close([output, last[0]], [tt.cumsum(x, 0), x.sum(0)])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_shipped_cells_take_an_input_without_a_batch(cell):
+    step = cell(3, 4)
+    x = tt.randn(3)
+    alone = step(x)
+    assert_close(alone, [part[0] for part in step(x.unsqueeze(0))], rtol=1e-5, atol=1e-6)
+    assert [tuple(part.shape) for part in alone] == [(4,), (4,)]
+
+
 def test_a_picture_shows_the_steps_of_an_own_cell():
     layer = nn.Recurrent(nn.LSTM1997Cell, 2, 3)
     text = tt.viz.graph(layer(tt.zeros(2, 1, 2))[0].sum()).source

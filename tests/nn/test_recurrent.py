@@ -356,9 +356,19 @@ def test_sequences_that_are_all_empty_keep_their_states(rng, kind, unrolled):
     assert tuple(kept.layer(1, "reverse").h.shape) == (3, 2, 4)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [{"variational": True}, {"recurrent_dropout": 0.5}])
+def test_dropout_of_one_mask_takes_sequences_that_are_all_empty(kind, options):
+    layer = getattr(nn, kind)(3, 4, 2, dropout=0.5, **options)
+    output = flat(layer(tt.zeros(3, 2, 3), lengths=[0, 0]))[0]
+    output.sum().backward()
+    assert all(np.all(p.grad.numpy() == 0) for p in layer.parameters())
+
+
 @pytest.mark.parametrize(
     ("lengths", "error", "words"),
     [
+        ([[1], [2, 3], [4]], TypeError, "whole numbers"),
         ([1, 2], RuntimeError, "one length for each of the 3 sequences of the batch, got 2"),
         ([1, 2, 6], ValueError, "from 0 to the 5 steps of the input, got 6"),
         ([1, -1, 2], ValueError, "got -1"),
@@ -451,8 +461,42 @@ def test_names_of_states_are_checked():
     with pytest.raises(ValueError, match="reverse"):
         kept.layer(0, "reverse")
     with pytest.raises(AttributeError, match="expected one of h, r, z, n, got 'c'"):
-        kept.layer(0).c  # noqa: B018
+        _ = kept.layer(0).c
     assert "layer 0, forward: ScanStates(h (2, 1, 3)" in repr(kept)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_outside_the_graph_are_copied_and_pickled(rng, kind):
+    with tt.no_grad():
+        *_, kept = getattr(nn, kind)(2, 3)(tt.randn(4, 1, 2), return_states=True)
+    for again in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
+        assert_close([again.layer(0).h], [kept.layer(0).h], rtol=0, atol=0)
+        assert again.layer(0).names == kept.layer(0).names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bias", [1, 0, None])
+def test_a_bias_that_is_neither_true_nor_false_is_refused_as_in_torch(kind, bias):
+    for lib in (tt, torch):
+        with pytest.raises(TypeError, match="bias should be of type bool"):
+            getattr(lib.nn, kind)(2, 3, bias=bias)
+    with pytest.raises(ValueError, match="True, False or 'single', got 'both'"):
+        getattr(nn, kind)(2, 3, bias="both")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("sizes", "options", "words"),
+    [
+        ((2, 3), {"batch_first": 0.5}, "batch_first should be of type bool, got: float"),
+        ((2.0, 3), {}, "input_size should be of type int, got: float"),
+        ((2, 3.0), {}, "hidden_size should be of type int, got: float"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused_as_in_torch(kind, sizes, options, words):
+    for lib in (tt, torch):
+        with pytest.raises(TypeError, match=words):
+            getattr(lib.nn, kind)(*sizes, **options)
 
 
 @pytest.mark.parametrize("bias", [True, "single"])
@@ -589,6 +633,24 @@ def test_what_explain_says_is_true(capsys, rng, batch_first, batched):
     assert "last_states(h_n)" in text
 
 
+def test_explain_tells_of_all_parts_of_the_state_of_any_layer(capsys):
+    class Named(nn.LSTM):
+        pass
+
+    for layer in (Named(3, 4, proj_size=2), nn.Recurrent(nn.LSTMCell, 3, 4)):
+        layer.explain((5, 2, 3))
+        text = capsys.readouterr().out
+        _, (h_n, c_n) = layer(tt.zeros(5, 2, 3))
+        assert f"h_n (L * D, N, {h_n.shape[2]}) = {tuple(h_n.shape)}" in text
+        assert f"c_n (L * D, N, {c_n.shape[2]}) = {tuple(c_n.shape)}" in text
+
+
+def test_explain_refuses_what_is_no_batch_of_sequences():
+    lstm = nn.LSTM(3, 4)
+    with pytest.raises(ValueError, match="2 or 3 dimensions, got 1"):
+        lstm.explain((3,))
+
+
 # -- the utilities for packing
 
 
@@ -663,6 +725,34 @@ def test_what_torch_refuses_to_pack_is_refused(call):
     kind, message = packing_error(lambda: call(tt))
     assert packing_error(lambda: call(torch))[0] is kind
     assert message
+
+
+@pytest.mark.parametrize("sizes", [[1, 2], [3, 0], []])
+def test_sizes_that_no_packing_has_are_refused(sizes):
+    with pytest.raises(ValueError, match="at least 1 that never rise"):
+        nn.utils.rnn.PackedSequence(tt.zeros(sum(sizes), 2), tt.tensor(sizes, dtype=tt.int64))
+
+
+def test_what_cannot_be_packed_is_told():
+    rnn = nn.utils.rnn
+    with pytest.raises(RuntimeError, match="Cannot pack empty tensors"):
+        rnn.pack_padded_sequence(tt.zeros(3, 0, 1), [])
+    with pytest.raises(RuntimeError, match=r"\(T, N, ...\), got 1 dimensions"):
+        rnn.pack_padded_sequence(tt.zeros(3), [3])
+    with pytest.raises(TypeError, match="pack_sequence: expected a Tensor, got ndarray"):
+        rnn.pack_sequence([np.zeros(3)])
+    with pytest.raises(TypeError, match="PackedSequence: expected a Tensor, got ndarray"):
+        rnn.PackedSequence(np.zeros((3, 2)), tt.tensor([2, 1]))
+    with pytest.raises(ValueError, match="an int64 Tensor"):
+        rnn.PackedSequence(tt.zeros(3, 2), [2, 1])
+
+
+@pytest.mark.parametrize("features", [(), (1, 2)])
+def test_packed_sequences_of_no_vectors_are_refused_as_in_torch(features):
+    for lib in (tt, torch):
+        sequence = lib.nn.utils.rnn.PackedSequence(lib.zeros(3, *features), lib.tensor([2, 1]))
+        with pytest.raises(RuntimeError, match="2 dimensions" if lib is tt else None):
+            lib.nn.LSTM(2, 3)(sequence)
 
 
 def test_lengths_beyond_the_memory_are_refused_where_torch_reads_on():

@@ -61,6 +61,7 @@ class RNNCellBase(Module):
     def _step(self, cell: Cell, input: Tensor, given: tuple[Any, ...] | None) -> tuple[Any, ...]:
         """The next state, its parts shaped as the input."""
         name = type(self).__name__
+        check_dtype(name, "input", input, self.weight_ih)
         if input.ndim not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
         if input._array.shape[-1] != self.input_size:
@@ -68,7 +69,6 @@ class RNNCellBase(Module):
                 f"{name}: input has inconsistent input_size: got {input._array.shape[-1]} "
                 f"expected {self.input_size}"
             )
-        check_dtype(name, "input", input, self.weight_ih)
         batched = input.ndim == 2
         x = input if batched else unsqueeze(input, 0)
         if given is None:

@@ -10,10 +10,16 @@ from ..tensor import Tensor
 def explain(module: Any, input: Any) -> str:
     """The layout of what `module(input)` gives, as text.
 
-    module : RNN, GRU or LSTM
+    module : RNN, GRU, LSTM or Recurrent
     input : Tensor, of which only the shape matters, or a shape
+    Raises ValueError for a shape that has not 2 or 3 dimensions.
     """
     shape = tuple(input.shape) if isinstance(input, Tensor) else tuple(input)
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"explain: expected an input of 2 or 3 dimensions, got {len(shape)}; pass a padded "
+            "Tensor or its shape"
+        )
     directions = 2 if module.bidirectional else 1
     size = module.proj_size or module.hidden_size
     batched = len(shape) == 3
@@ -38,9 +44,8 @@ def explain(module: Any, input: Any) -> str:
         lines.append(
             f"  output{at('t')}{size}:{2 * size}]  reverse: has read the inputs {last} down to t"
         )
-    states = ["h_n", "c_n"] if type(module).__name__ == "LSTM" else ["h_n"]
-    for name in states:
-        features_of = size if name == "h_n" else module.hidden_size
+    for name_of_first, features_of in zip(module._state_names, module._state_sizes, strict=True):
+        name = name_of_first.removesuffix("_0") + "_n"
         count = module.num_layers * directions
         shown = (count, shape[1 - time_at], features_of) if batched else (count, features_of)
         lines += ["", f"{name} ({'L * D, N, ' if batched else 'L * D, '}{features_of}) = {shown}"]

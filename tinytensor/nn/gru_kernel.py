@@ -14,6 +14,7 @@ Backward, with dh_t the gradient that enters at output t plus what step t + 1 gi
     du = da_r, da_z, da_n r
     dh_{t-1} = dh_t z + W_hhᵀ du
 
+The factors that depend on no gradient are computed first, into the memory where da will stand.
 The gates are saved as r, z, n. W_ih and b_ih get their gradients from da, W_hh and b_hh from du.
 """
 
@@ -114,38 +115,34 @@ def _scan_backward(
     (carried,) = d_last
     size = saved.q.shape[1]
     gates = saved.gates
-    r, z, n = (gates[:, k * size : (k + 1) * size] for k in range(3))
+    r, z, n = _thirds(gates, size)
     h_before = _starts(saved, steps, reverse)
-    # What dh, da_n and the gradients of the gates are multiplied with, for all steps at once.
-    k_z = (h_before - n) * z * (1 - z)
-    k_n = (1 - z) * (1 - n * n)
-    k_r = saved.q * r * (1 - r)
     extra = [
         None if d is None else steps.split(d * slope)[0]
         for d, slope in zip(d_gates, (r * (1 - r), z * (1 - z), 1 - n * n), strict=True)
     ]
-    da = np.empty_like(gates)
+    da = _coefficients(saved, h_before, size)
     du = np.empty_like(gates)
     dh = carried.copy()
-    dy_at, da_at, du_at, z_at, r_at, k_z_at, k_n_at, k_r_at = steps.split(
-        dy, da, du, z, r, k_z, k_n, k_r
-    )
+    da_zn = da.reshape(len(da), 3, size)[:, 1:]
+    da_r_at, da_z_at, da_n_at = steps.split(*_thirds(da, size))
+    da_zn_at, da_rz_at, du_at = steps.split(da_zn, da[:, : 2 * size], du)
+    du_rz_at, du_n_at = steps.split(du[:, : 2 * size], du[:, 2 * size :])
+    dy_at, r_at, z_at = steps.split(dy, r, z)
     for t in steps.order(not reverse):
-        da_t, du_t = da_at[t], du_at[t]
-        da_r, da_z, da_n = (da_t[:, k * size : (k + 1) * size] for k in range(3))
-        dh = follow(dh, carried, len(da_t))
+        da_r, da_n, da_zn_t, du_t = da_r_at[t], da_n_at[t], da_zn_at[t], du_at[t]
+        dh = follow(dh, carried, len(du_t))
         dh += dy_at[t]
-        np.multiply(dh, k_n_at[t], out=da_n)
+        da_zn_t *= dh[:, None]
         if extra[2] is not None:
             da_n += extra[2][t]
-        np.multiply(dh, k_z_at[t], out=da_z)
         if extra[1] is not None:
-            da_z += extra[1][t]
-        np.multiply(da_n, k_r_at[t], out=da_r)
+            da_z_at[t][...] += extra[1][t]
+        da_r *= da_n
         if extra[0] is not None:
             da_r += extra[0][t]
-        du_t[:, : 2 * size] = da_t[:, : 2 * size]
-        np.multiply(da_n, r_at[t], out=du_t[:, 2 * size :])
+        du_rz_at[t][...] = da_rz_at[t]
+        np.multiply(da_n, r_at[t], out=du_n_at[t])
         dh *= z_at[t]
         from_gates = np.matmul(du_t, w_hh)
         if factors is not None:
@@ -158,13 +155,33 @@ def _scan_backward(
     if needs[1]:
         read = saved.h_starts
         if factors is not None:
-            read = h_before * np.concatenate([factors[:count] for count in steps.sizes])
+            read = h_before * steps.repeated(factors)
         gradients[1] = recurrent_gradient(du, saved.h, saved.h0, read, steps, reverse)
     if needs[2]:
         gradients[2] = da.sum(axis=0)
     if needs[3]:
         gradients[3] = du.sum(axis=0)
     return (np.matmul(da, w_ih) if needs_x else None), (carried,), gradients
+
+
+def _thirds(rows: Array, size: int) -> list[Array]:
+    """The parts of r, z and n of (rows, 3H)."""
+    return [rows[:, k * size : (k + 1) * size] for k in range(3)]
+
+
+def _coefficients(saved: Saved, h_before: Array, size: int) -> Array:
+    """What da_n, dh and dh are multiplied with to make da_r, da_z, da_n, where these will stand."""
+    _, z, n = _thirds(saved.gates, size)
+    da = 1 - saved.gates
+    k_r, k_z, k_n = _thirds(da, size)
+    sigmoids = da[:, : 2 * size]
+    sigmoids *= saved.gates[:, : 2 * size]
+    k_r *= saved.q
+    k_z *= h_before - n
+    np.multiply(n, n, out=k_n)
+    np.subtract(1, k_n, out=k_n)
+    k_n *= 1 - z
+    return da
 
 
 def _starts(saved: Saved, steps: Steps, reverse: bool) -> Array:

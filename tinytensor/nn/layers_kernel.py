@@ -15,7 +15,6 @@ import numpy as np
 
 from ..autograd.kernel import Kernel
 from ..dtypes import Array
-from ..ops.linalg import linear
 from .scan import Cell, layers_and_directions
 from .steps import Steps
 
@@ -125,8 +124,6 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         x: Any, *rest: Any, directions: int, steps: Steps | None, keep: bool
     ) -> tuple[Any, ...]:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
-        if steps is not None and not steps.sizes:
-            return _of_no_steps(x, states, weights, directions, len(kind.gates) if keep else None)
         output, finals, kept = layers_and_directions(
             kind.cell, x, states, weights, directions, mask, steps, keep
         )
@@ -145,27 +142,6 @@ def _signature(parts: str) -> inspect.Signature:
     names = ("x", *(f"{part}_0" for part in parts), "mask")
     one = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     return inspect.Signature([*one, inspect.Parameter("weights", inspect.Parameter.VAR_POSITIONAL)])
-
-
-def _of_no_steps(
-    x: Any, states: Sequence[Any], weights: Sequence[Any], directions: int, gates: int | None
-) -> tuple[Any, ...]:
-    """What the reference gives for sequences of which none has a step: no rows, the first states.
-
-    The rows are still made of x and a weight, as a loss of nothing may be differentiated too.
-    """
-    first = weights[0][0]
-    h_size, *sizes = (part.shape[2] for part in states)
-
-    def rows(size: int) -> Any:
-        return linear(x, first[:1]).expand(0, size)
-
-    output = rows(directions * h_size)
-    if gates is None:
-        return (output, *states)
-    sizes += [states[-1].shape[2]] * gates
-    kept = [rows(size) for _ in weights for size in (h_size, *sizes)]
-    return (output, *states, *kept)
 
 
 def _flat(array: Array) -> Array:

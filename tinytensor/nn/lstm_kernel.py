@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import Array
+from .compiled.choice import lstm_scans
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import lstm_cell
 from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
@@ -307,5 +308,12 @@ def _all_steps(saved: Saved) -> tuple[Array, ...]:
 
 lstm = sequence_kernel(
     "lstm",
-    Recurrence(lstm_cell, _scan_forward, _scan_backward, _all_steps, "hc", "ifgo", weights=6),
+    Recurrence(
+        lstm_cell,
+        *lstm_scans(_scan_forward, _scan_backward),
+        _all_steps,
+        "hc",
+        "ifgo",
+        weights=6,
+    ),
 )

@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .module import Module
 from .normalization import LayerNorm
 from .parameter import Parameter
-from .recurrent import Pair, draw_uniformly
+from .recurrent import Pair, check_options, draw_uniformly, warn_of_idle_dropout
 from .scan import layers_and_directions
 from .sequence import SequenceLayer, as_parts
 from .steps import Steps
@@ -51,6 +51,10 @@ class Recurrent(SequenceLayer):
         variational: bool = False,
     ) -> None:
         super().__init__()
+        check_options(
+            type(self).__name__, input_size, hidden_size, num_layers, batch_first, dropout
+        )
+        warn_of_idle_dropout(dropout, num_layers, 3)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -148,7 +152,7 @@ class LSTM1997Cell(Module):
         return self.hidden_size, self.hidden_size
 
     def forward(self, input: Tensor, hx: Pair | None = None) -> Pair:
-        """input (N, I); hx = (h, c), zeros when left out -> (h', c')."""
+        """input (N, I) or (I); hx = (h, c), zeros when left out -> (h', c')."""
         h, c = _state_or_zeros("LSTM1997Cell", input, hx, self.hidden_size)
         if self.truncated:
             h = h.detach()
@@ -193,7 +197,7 @@ class LayerNormLSTMCell(Module):
         return self.hidden_size, self.hidden_size
 
     def forward(self, input: Tensor, hx: Pair | None = None) -> Pair:
-        """input (N, I); hx = (h, c), zeros when left out -> (h', c')."""
+        """input (N, I) or (I); hx = (h, c), zeros when left out -> (h', c')."""
         h, c = _state_or_zeros("LayerNormLSTMCell", input, hx, self.hidden_size)
         z = self.ih(linear(input, self.weight_ih)) + self.hh(linear(h, self.weight_hh)) + self.bias
         i, f, g, o = chunk(z, 4, -1)
@@ -208,5 +212,5 @@ def _state_or_zeros(name: str, input: Tensor, hx: Any, size: int) -> tuple[Any, 
     if hx is not None:
         h, c = as_parts(name, ("h", "c"), hx)
         return h, c
-    zeros = input.new_zeros((input.shape[0], size))
+    zeros = input.new_zeros((*input.shape[:-1], size))
     return zeros, zeros

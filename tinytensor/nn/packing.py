@@ -54,7 +54,10 @@ def packing_of(name: str, lengths: Any, batch: int, limit: int, sort: bool = Tru
 
 
 def _checked(name: str, lengths: Any, batch: int, limit: int) -> Array:
-    array = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths)
+    try:
+        array = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths)
+    except ValueError:  # lists of unequal length
+        array = np.array(None)
     if array.size == 0:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu" or array.ndim != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -49,17 +50,13 @@ class RNNBase(SequenceLayer):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        _check_sizes(name, input_size, hidden_size, num_layers, dropout, proj_size)
-        if bias not in (True, False, "single"):
+        check_options(name, input_size, hidden_size, num_layers, batch_first, dropout, proj_size)
+        if not isinstance(bias, bool | str):
+            raise TypeError(f"{name}: bias should be of type bool, got: {type(bias).__name__}")
+        if isinstance(bias, str) and bias != "single":
             raise ValueError(f"{name}: expected bias to be True, False or 'single', got {bias!r}")
         check_dropout(name, "recurrent_dropout", recurrent_dropout)
-        if dropout > 0 and num_layers == 1:
-            warnings.warn(
-                "dropout option adds dropout after all but last recurrent layer, so non-zero "
-                f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
-                "num_layers=1; put an nn.Dropout after the layer instead",
-                stacklevel=3,
-            )
+        warn_of_idle_dropout(dropout, num_layers, 4)
         self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -290,6 +287,10 @@ class LSTM(RNNBase):
             n[k] = 0 the initial ones), and the reverse direction starts at its own end
         states : h, c and the gates i, f, g, o of every layer, direction and step, in the graph:
             `states.layer(0, "reverse").c`, see `States`
+        Neither is for a PackedSequence, which has its own lengths.
+    Raises TypeError for an input, a state, lengths or an option of a wrong type, ValueError for an
+    input of other than 2 or 3 dimensions, for lengths beyond T and options out of range,
+    RuntimeError for other wrong shapes and for mixed dtypes.
     Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
     """
 
@@ -341,26 +342,40 @@ class LSTM(RNNBase):
 
 
 def check_dropout(name: str, option: str, p: float) -> None:
-    if isinstance(p, bool) or not 0 <= p <= 1:
+    if not isinstance(p, numbers.Real) or isinstance(p, bool) or not 0 <= p <= 1:
         raise ValueError(
             f"{name}: {option} should be a number in range [0, 1], the probability of an element "
             f"being zeroed, got {p!r}"
         )
 
 
-def _check_sizes(
+def warn_of_idle_dropout(dropout: float, num_layers: int, stacklevel: int) -> None:
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero "
+            f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
+            "num_layers=1; put an nn.Dropout after the layer instead",
+            stacklevel=stacklevel,
+        )
+
+
+def check_options(
     name: str,
     input_size: int,
     hidden_size: int,
     num_layers: int,
+    batch_first: bool,
     dropout: float,
-    proj_size: int,
+    proj_size: int = 0,
 ) -> None:
     check_dropout(name, "dropout", dropout)
-    if not isinstance(hidden_size, int) or isinstance(hidden_size, bool):
+    if not isinstance(batch_first, bool):
         raise TypeError(
-            f"{name}: hidden_size should be of type int, got: {type(hidden_size).__name__}"
+            f"{name}: batch_first should be of type bool, got: {type(batch_first).__name__}"
         )
+    for what, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"{name}: {what} should be of type int, got: {type(size).__name__}")
     if hidden_size <= 0:
         raise ValueError(f"{name}: hidden_size must be greater than zero")
     if num_layers <= 0:

@@ -164,6 +164,8 @@ def layers_and_directions(
     kept: list[Any] = []
     layers = len(weights) // directions
     joined = stack if steps is None else cat
+    # Without any step, one of no sequences: its outputs are no rows, but rows in the graph.
+    sizes = [] if steps is None else list(steps.sizes) or [0]
     for layer in range(layers):
         with Scope("layer", layer):
             outputs = []
@@ -171,7 +173,7 @@ def layers_and_directions(
                 number = layer * directions + direction
                 with Scope("direction", "reverse" if direction else "forward"):
                     start = tuple(part[number] for part in states)
-                    inputs = unbind(x) if steps is None else split(x, list(steps.sizes))
+                    inputs = unbind(x) if steps is None else split(x, sizes)
                     found, last = scan(cell, inputs, start, weights[number], direction == 1)
                     outputs.append(joined([state[0] for state, _ in found]))
                 if keep:

@@ -60,9 +60,9 @@ class SequenceLayer(Module):
         """
         raise NotImplementedError
 
-    def _first_weight(self) -> Tensor:
-        """A parameter, whose dtype is that of all."""
-        return next(iter(self.parameters()))
+    def _first_weight(self) -> Tensor | None:
+        """A parameter, whose dtype is that of all; None for cells that have none."""
+        return next(iter(self.parameters()), None)
 
     def forward(
         self, input: Any, hx: Any = None, *, lengths: Any = None, return_states: bool = False
@@ -83,6 +83,7 @@ class SequenceLayer(Module):
         if isinstance(input, PackedSequence):
             return self._run_packed(input, states, lengths, return_states)
         name = type(self).__name__
+        check_dtype(name, "input", input, self._first_weight())
         if input.ndim not in (2, 3):
             raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.ndim}D instead")
         batched = input.ndim == 3
@@ -92,7 +93,7 @@ class SequenceLayer(Module):
         elif self.batch_first:
             x = transpose(x, 0, 1)
         steps, batch, _ = x._array.shape
-        self._check_input(input, x)
+        self._check_features(x)
         if steps == 0:
             raise RuntimeError(f"{name}: Expected sequence length to be larger than 0 in RNN")
         initial = self._initial(states, batch, batched, x)
@@ -132,7 +133,13 @@ class SequenceLayer(Module):
                 "PackedSequence; use pad_packed_sequence"
             )
         steps = steps_of(input)
-        self._check_input(input.data, input.data)
+        check_dtype(name, "input", input.data, self._first_weight())
+        if input.data.ndim != 2:
+            raise RuntimeError(
+                f"{name}: input must have 2 dimensions, got {input.data.ndim}; pack sequences of "
+                "shape (T, N, I)"
+            )
+        self._check_features(input.data)
         initial = self._initial(states, steps.batch, True, input.data)
         if states is not None and input.sorted_indices is not None:
             initial = tuple(index_select(part, 1, input.sorted_indices) for part in initial)
@@ -146,13 +153,11 @@ class SequenceLayer(Module):
         scans = [kept[k : k + len(names)] for k in range(0, len(kept), len(names))]
         return States([ScanStates(names, parts) for parts in scans], self._directions)
 
-    def _check_input(self, input: Tensor, x: Tensor) -> None:
-        name = type(self).__name__
-        check_dtype(name, "input", input, self._first_weight())
+    def _check_features(self, x: Tensor) -> None:
         features = x._array.shape[-1]
         if features != self.input_size:
             raise RuntimeError(
-                f"{name}: input.size(-1) must be equal to input_size. "
+                f"{type(self).__name__}: input.size(-1) must be equal to input_size. "
                 f"Expected {self.input_size}, got {features}"
             )
 
@@ -194,7 +199,7 @@ class SequenceLayer(Module):
             return make(masks)
         if steps is None:
             return expand(make(masks[:, None]), (self.num_layers - 1, *shape))
-        return make(np.concatenate([masks[:, :count] for count in steps.sizes], axis=1))
+        return make(steps.repeated(masks))
 
     # -- which number is where
 
@@ -215,18 +220,20 @@ class SequenceLayer(Module):
 
 def as_parts(name: str, names: Sequence[str], hx: Any) -> tuple[Any, ...]:
     """The parts of a state, which are as many as their names."""
-    if not isinstance(hx, (tuple, list)) or len(hx) != len(names):
-        kind = "pair" if len(names) == 2 else "tuple"
-        raise TypeError(
-            f"{name}: expected hx to be a {kind} ({', '.join(names)}), got {type(hx).__name__}"
-        )
-    return tuple(hx)
+    found = type(hx).__name__
+    if isinstance(hx, (tuple, list)):
+        if len(hx) == len(names):
+            return tuple(hx)
+        found += f" of {len(hx)}"
+    kind = "pair" if len(names) == 2 else "tuple"
+    raise TypeError(f"{name}: expected hx to be a {kind} ({', '.join(names)}), got {found}")
 
 
-def check_dtype(name: str, what: str, tensor: Any, weight: Tensor) -> None:
+def check_dtype(name: str, what: str, tensor: Any, weight: Tensor | None) -> None:
+    """Raise TypeError for what is no Tensor, RuntimeError for one of another dtype."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected {what} to be a Tensor, got {type(tensor).__name__}")
-    if tensor.dtype is not weight.dtype:
+    if weight is not None and tensor.dtype is not weight.dtype:
         raise RuntimeError(
             f"{name}: expected {what} and parameters of one dtype, got {tensor.dtype} and "
             f"{weight.dtype}; use .to() on either"

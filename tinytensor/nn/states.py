@@ -23,7 +23,8 @@ class ScanStates:
             setattr(self, name, part)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"states: expected one of {', '.join(self.names)}, got {name!r}")
+        names = self.__dict__.get("names", ())  # a copy in the making has none
+        raise AttributeError(f"states: expected one of {', '.join(names)}, got {name!r}")
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{name} {tuple(getattr(self, name).shape)}" for name in self.names)

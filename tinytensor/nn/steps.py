@@ -63,6 +63,11 @@ class Steps(NamedTuple):
         for first, end in reversed(pairs) if reverse else pairs:
             yield slice(starts[first], starts[end]), Steps(self.sizes[first:end], self.batch)
 
+    def repeated(self, each: Array) -> Array:
+        """What belongs to each sequence, at all of its steps: (..., N, F) -> (..., rows, F)."""
+        ranks = np.concatenate([np.arange(0), *map(np.arange, self.sizes)])
+        return each[..., ranks, :]
+
     def order(self, reverse: bool) -> range:
         """The steps in the order in which a scan walks them."""
         steps = len(self.sizes)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...ops import create
 from ...ops.check import check_tensors
-from ...ops.index import index_select
-from ...ops.shape import cat, stack, transpose
+from ...ops.index import index_copy, index_select
+from ...ops.shape import cat, reshape, transpose
 from ...tensor import Tensor, make
 from ..packing import packed, packing_of, padded
 from ..steps import Steps
@@ -32,7 +32,7 @@ class PackedSequence(_Packed):
     sorted_indices : int64 Tensor (N), the sequences by falling length; None if they came so
     unsorted_indices : int64 Tensor (N), the way back
     Made by `pack_padded_sequence` and `pack_sequence`. Raises ValueError for batch_sizes that are
-    no vector of whole numbers, or that do not add up to the rows of data.
+    no vector of whole numbers, are below 1, rise, or do not add up to the rows of data.
     """
 
     __slots__ = ()
@@ -44,15 +44,26 @@ class PackedSequence(_Packed):
         sorted_indices: Tensor | None = None,
         unsorted_indices: Tensor | None = None,
     ) -> PackedSequence:
-        if batch_sizes is None or batch_sizes.ndim != 1 or batch_sizes._array.dtype != np.int64:
+        check_tensors("PackedSequence", data)
+        if (
+            not isinstance(batch_sizes, Tensor)
+            or batch_sizes.ndim != 1
+            or batch_sizes._array.dtype != np.int64
+        ):
             raise ValueError(
                 "PackedSequence: expected batch_sizes, an int64 Tensor (T); use "
                 "pack_padded_sequence or pack_sequence"
             )
-        if int(batch_sizes._array.sum()) != data._array.shape[0]:
+        sizes = batch_sizes._array
+        if len(sizes) == 0 or sizes[-1] < 1 or np.any(sizes[1:] > sizes[:-1]):
+            raise ValueError(
+                "PackedSequence: expected batch_sizes of at least 1 that never rise, got "
+                f"{sizes.tolist()}; use pack_padded_sequence or pack_sequence"
+            )
+        if int(sizes.sum()) != data._array.shape[0]:
             raise ValueError(
                 f"PackedSequence: expected batch_sizes that add up to the {data._array.shape[0]} "
-                f"rows of data, got a sum of {int(batch_sizes._array.sum())}"
+                f"rows of data, got a sum of {int(sizes.sum())}"
             )
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
@@ -103,8 +114,15 @@ def pack_padded_sequence(
     """
     name = "pack_padded_sequence"
     check_tensors(name, input)
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"{name}: expected an input (T, N, ...), got {input.ndim} dimensions; a single "
+            "sequence is a batch of one"
+        )
     x = transpose(input, 0, 1) if batch_first else input
     steps, batch = x._array.shape[:2]
+    if batch == 0:
+        raise RuntimeError(f"{name}: Cannot pack empty tensors; expected at least one sequence")
     try:
         packing = packing_of(name, lengths, batch, steps, sort=not enforce_sorted)
     except ValueError as error:
@@ -135,7 +153,7 @@ def pad_packed_sequence(
             "Expected total_length to be at least the length of the longest sequence in input, "
             f"but got total_length={total_length} and max sequence length being {longest}"
         )
-    lengths = np.array([sum(n > rank for n in steps.sizes) for rank in range(steps.batch)])
+    lengths = np.sum(np.array(steps.sizes)[:, None] > np.arange(steps.batch), axis=0)
     packing = packing_of("pad_packed_sequence", lengths, steps.batch, longest)
     result = padded(sequence.data, packing, total_length or longest, padding_value)
     if sequence.unsorted_indices is not None:
@@ -161,17 +179,19 @@ def pad_sequence(
     check_tensors(name, *items)
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"{name}: expected padding_side 'left' or 'right', got {padding_side!r}")
-    longest = max(item._array.shape[0] for item in items)
-    return stack([_lengthened(item, longest, padding_value, padding_side) for item in items],
-                 0 if batch_first else 1)  # fmt: skip
-
-
-def _lengthened(item: Tensor, steps: int, value: float, side: str) -> Tensor:
-    missing = steps - item._array.shape[0]
-    if missing == 0:
-        return item
-    padding = create.full((missing, *item._array.shape[1:]), value, dtype=item.dtype)
-    return cat((padding, item) if side == "left" else (item, padding))
+    rows = cat(items)
+    lengths = np.array([item._array.shape[0] for item in items])
+    steps, batch = lengths.max(), len(items)
+    # Where each row goes: sequence by sequence, from step 0 on or up to the last one.
+    sequence = np.repeat(np.arange(batch), lengths)
+    step = np.arange(len(sequence)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    if padding_side == "left":
+        step += (steps - lengths)[sequence]
+    places = sequence * steps + step if batch_first else step * batch + sequence
+    rest = rows._array.shape[1:]
+    memory = create.full((int(steps) * batch, *rest), padding_value, dtype=rows.dtype)
+    lead = (batch, int(steps)) if batch_first else (int(steps), batch)
+    return reshape(index_copy(memory, 0, make(places), rows), (*lead, *rest))
 
 
 def unpad_sequence(
@@ -184,6 +204,7 @@ def unpad_sequence(
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
     """Pack Tensors (length, ...); with enforce_sorted, the longest first."""
+    check_tensors("pack_sequence", *sequences)
     lengths = [item._array.shape[0] for item in sequences]
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 

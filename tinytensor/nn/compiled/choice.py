@@ -1,0 +1,97 @@
+"""Which form of a scan runs: the one on whole arrays, or a compiled loop over the sequence.
+
+The loop comes with the extra `fast`. It spares NumPy's overhead at every step, so it is quicker
+where a step is small; where a step is large, BLAS on all cores is. Both leave the same memory.
+
+The environment variable TINYTENSOR_KERNELS, read when the first scan runs, decides by hand: `numpy`
+never takes the loop, `numba` takes it wherever there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import Array
+from ..steps import Steps
+
+VARIABLE = "TINYTENSOR_KERNELS"
+
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+# Up to this N H², which the product of a step takes times 4, the loop was measured to be quicker.
+_LARGEST_STEP = 1 << 18
+
+Scan = Callable[..., Any]
+
+
+def scans_for(batch: int, size: int, dtype: np.dtype[Any]) -> Any:
+    """The module of the compiled scans; None where steps of (batch, size) are not for them."""
+    by_hand = _by_hand()
+    if by_hand == "numpy" or dtype not in _DTYPES or batch * size == 0:
+        return None
+    if by_hand is None and batch * size * size > _LARGEST_STEP:
+        return None
+    return _compiled_scans()
+
+
+@cache
+def _by_hand() -> str | None:
+    form = os.environ.get(VARIABLE)
+    if form not in (None, "numpy", "numba"):
+        raise ValueError(f"{VARIABLE}: expected numpy or numba, got {form!r}; set one or none")
+    return form
+
+
+@cache
+def _compiled_scans() -> Any:
+    """The module, imported when first needed because numba takes its time; None without numba."""
+    try:
+        return import_module(".lstm", __package__)
+    except ImportError as error:
+        if _by_hand() == "numba":
+            raise RuntimeError(
+                f"{VARIABLE}: expected numba to be there, got {error}; install the extra `fast`, "
+                "or unset the variable"
+            ) from error
+        if not isinstance(error, ModuleNotFoundError):
+            warnings.warn(f"numba does not import, NumPy's kernels run: {error}", stacklevel=2)
+        return None
+
+
+def lstm_scans(forward: Scan, backward: Scan) -> tuple[Scan, Scan]:
+    """Two scans that take the compiled form where it is to run, else the given, on whole arrays."""
+
+    def scan_forward(
+        x: Array, state: Any, weights: Any, reverse: bool, h_out: Array, steps: Steps
+    ) -> Any:
+        if isinstance(x, np.ndarray) and _has_loop(weights):
+            batch, size = state[1].shape
+            scans = scans_for(batch, size, x.dtype)
+            if scans is not None:
+                return scans.scan_forward(x, state, weights, reverse, h_out, steps)
+        return forward(x, state, weights, reverse, h_out, steps)
+
+    def scan_backward(
+        saved: Any, x: Array, weights: Any, upstream: Any, d_last: Any, *rest: Any
+    ) -> Any:
+        only_outputs = all(gradient is None for gradient in upstream[1:])
+        if isinstance(x, np.ndarray) and only_outputs and _has_loop(weights):
+            batch, size = d_last[1].shape
+            scans = scans_for(batch, size, x.dtype)
+            if scans is not None:
+                return scans.scan_backward(saved, x, weights, upstream, d_last, *rest)
+        return backward(saved, x, weights, upstream, d_last, *rest)
+
+    return scan_forward, scan_backward
+
+
+def _has_loop(weights: Any) -> bool:
+    """Whether there is neither a projection nor dropout on h: the loop knows neither."""
+    *_, w_hr, factors = weights
+    return w_hr is None and factors is None
