@@ -21,7 +21,7 @@ help:
 	@echo "make lint    ruff alone"
 	@echo "make types   mypy alone"
 	@echo "make golden  write the golden drawings and the notebooks' outputs anew; look at the diff"
-	@echo "make bench   the cost of one small operation beside torch's"
+	@echo "make bench   the speed beside torch's: table, JSON, plot (short: make bench ARGS=--quick)"
 	@echo "make stubs   write tinytensor/tensor.pyi anew, after a change to the operations"
 	@echo "make setup   make .venv for the tests; the others do what they need of it"
 	@echo "make clean   remove .venv, caches and out/"
@@ -56,7 +56,7 @@ golden: $(VENV)/test.stamp
 	TINYTENSOR_OVERWRITE_GOLDEN=1 $(PY) -m pytest -q tests/viz tests/examples/test_notebooks.py
 
 bench: $(VENV)/test.stamp
-	$(PY) benchmarks/operations.py $(ARGS)
+	$(PY) -m benchmarks $(ARGS)
 
 stubs: $(VENV)/test.stamp
 	$(PY) -m tinytensor._stubs
