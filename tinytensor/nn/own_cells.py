@@ -96,20 +96,6 @@ class Recurrent(SequenceLayer):
             _step, x, initial, self._cells(), self._directions, self._mask(x, steps), steps, keep
         )
 
-    def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.hidden_size}"]
-        if self.num_layers != 1:
-            parts.append(f"num_layers={self.num_layers}")
-        if self.batch_first:
-            parts.append("batch_first=True")
-        if self.dropout != 0:
-            parts.append(f"dropout={self.dropout}")
-        if self.variational:
-            parts.append("variational=True")
-        if self.bidirectional:
-            parts.append("bidirectional=True")
-        return ", ".join(parts)
-
 
 def _step(x: Any, state: tuple[Any, ...], cell: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """One step of a cell that is a module, as the driver wants it: the state, and no gates."""

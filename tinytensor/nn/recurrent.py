@@ -144,26 +144,6 @@ class RNNBase(SequenceLayer):
         parts = len(initial)
         return output, tuple(others[:parts]), others[parts:]
 
-    def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.hidden_size}"]
-        if self.proj_size:
-            parts.append(f"proj_size={self.proj_size}")
-        if self.num_layers != 1:
-            parts.append(f"num_layers={self.num_layers}")
-        if self.bias is not True:
-            parts.append(f"bias={self.bias!r}")
-        if self.batch_first:
-            parts.append("batch_first=True")
-        if self.dropout != 0:
-            parts.append(f"dropout={self.dropout}")
-        if self.variational:
-            parts.append("variational=True")
-        if self.recurrent_dropout != 0:
-            parts.append(f"recurrent_dropout={self.recurrent_dropout}")
-        if self.bidirectional:
-            parts.append("bidirectional=True")
-        return ", ".join(parts)
-
 
 def draw_uniformly(module: Module, hidden_size: int) -> None:
     """All parameters from U(-1/√H, 1/√H)."""

@@ -32,7 +32,10 @@ class SequenceLayer(Module):
     dropout: float
     bidirectional: bool
     variational: bool
+    # What only those have that are no layers of own cells.
     proj_size: int = 0
+    bias: bool | str = True
+    recurrent_dropout: float = 0.0
     _state_names: tuple[str, ...] = ("h_0",)
     # What there is at each step: the parts of the state, then the gates.
     _part_names: Sequence[str] = "h"
@@ -216,6 +219,26 @@ class SequenceLayer(Module):
     def explain(self, input: Any) -> None:
         """Print which part of output and last states is which layer, direction and time."""
         print(explain(self, input))
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        if self.proj_size:
+            parts.append(f"proj_size={self.proj_size}")
+        if self.num_layers != 1:
+            parts.append(f"num_layers={self.num_layers}")
+        if self.bias is not True:
+            parts.append(f"bias={self.bias!r}")
+        if self.batch_first:
+            parts.append("batch_first=True")
+        if self.dropout != 0:
+            parts.append(f"dropout={self.dropout}")
+        if self.variational:
+            parts.append("variational=True")
+        if self.recurrent_dropout != 0:
+            parts.append(f"recurrent_dropout={self.recurrent_dropout}")
+        if self.bidirectional:
+            parts.append("bidirectional=True")
+        return ", ".join(parts)
 
 
 def as_parts(name: str, names: Sequence[str], hx: Any) -> tuple[Any, ...]:
