@@ -187,6 +187,8 @@ def plot(results: list[Result], path: Path) -> None:
         axes.plot([ratio for _, _, ratio in own], heights, "o", markersize=4, label=rival)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
+    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        set_formatter(lambda ratio, _: f"{ratio:g}")
     axes.set_xlabel("our time / theirs (left of the line is faster)")
     axes.set_yticks(range(len(names)), names, fontsize=6)
     axes.invert_yaxis()
