@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
+from tinytensor import parallel
 from tinytensor.nn import lstm_kernel
 from tinytensor.nn.compiled import choice
 from tinytensor.nn.steps import Steps
@@ -76,6 +77,19 @@ def assert_same(ours, theirs, dtype):
             np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale)
 
 
+@pytest.fixture(params=["loop", "loop-in-parts", "steps", "steps-in-parts"])
+def walk(request, monkeypatch):
+    """How a compiled scan walks: one loop, or Python from step to step; all at once or in parts."""
+    if request.param.startswith("steps"):
+        monkeypatch.setattr(compiled_lstm, "_LARGEST_STEP", 0)
+        monkeypatch.setattr(compiled_lstm, "_LARGEST_PART", 0)
+    if request.param.endswith("parts"):
+        monkeypatch.setattr(compiled_lstm, "_WORTH_PARTS", -1)
+        monkeypatch.setattr(parallel, "_SMALLEST_PART", 1)
+        monkeypatch.setattr(parallel, "_blas_threads", lambda: 3)
+
+
+@pytest.mark.usefixtures("walk")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("size", [1, 4, 13, 32])
@@ -204,26 +218,39 @@ def test_a_whole_layer_is_the_same_in_both_forms(by_hand, lengths, batch_first):
         np.testing.assert_allclose(compiled, arrays, rtol=1e-11, atol=1e-13)
 
 
-SMALL = 8, 32, np.dtype("float32")
-LARGE = 64, 512, np.dtype("float32")
+STATE = np.zeros((8, 32), np.float32)
 
 
-def test_small_steps_run_compiled_and_large_ones_do_not(by_hand):
+def test_what_has_no_loop_runs_on_whole_arrays(by_hand):
     by_hand(None)
-    assert choice.scans_for(*SMALL) is compiled_lstm
-    assert choice.scans_for(*LARGE) is None
-    assert choice.scans_for(8, 32, np.dtype("float16")) is None
-    assert choice.scans_for(0, 32, np.dtype("float32")) is None
+    assert choice.scans_for(STATE) is compiled_lstm
+    assert choice.scans_for(STATE.astype(np.float16)) is None
+    assert choice.scans_for(STATE[:0]) is None
 
 
 def test_the_variable_decides_by_hand(by_hand):
     by_hand("numba")
-    assert choice.scans_for(*LARGE) is compiled_lstm
+    assert choice.scans_for(STATE) is compiled_lstm
     by_hand("numpy")
-    assert choice.scans_for(*SMALL) is None
+    assert choice.scans_for(STATE) is None
     by_hand("fortran")
     with pytest.raises(ValueError, match="expected numpy or numba, got 'fortran'"):
-        choice.scans_for(*SMALL)
+        choice.scans_for(STATE)
+
+
+def test_the_walk_goes_with_the_size_of_its_steps_and_the_threads(monkeypatch):
+    def of(batch, size, steps):
+        state = np.zeros((batch, size), np.float32)
+        parts = compiled_lstm._parts(state, Steps((batch,) * steps, batch))
+        return parts, compiled_lstm._in_loop(state, parts)
+
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: 1)
+    assert of(8, 32, 20) == (1, True)
+    assert of(64, 512, 20) == (1, False)
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: 2)
+    assert of(8, 32, 20) == (1, True)
+    assert of(50, 128, 50) == (2, True)
+    assert of(64, 512, 20) == (2, False)
 
 
 def fails_with(error):
@@ -237,18 +264,18 @@ def test_without_numba_the_other_form_runs_unless_numba_is_asked_for(by_hand, mo
     missing = ModuleNotFoundError("No module named 'numba'", name="numba")
     monkeypatch.setattr(choice, "import_module", fails_with(missing))
     by_hand(None)
-    assert choice.scans_for(*SMALL) is None
+    assert choice.scans_for(STATE) is None
     by_hand("numba")
     with pytest.raises(RuntimeError, match="install the extra `fast`"):
-        choice.scans_for(*SMALL)
+        choice.scans_for(STATE)
 
 
 def test_a_numba_that_does_not_fit_is_told_of_and_done_without(by_hand, monkeypatch):
     monkeypatch.setattr(choice, "import_module", fails_with(ImportError("needs another NumPy")))
     by_hand(None)
     with pytest.warns(UserWarning, match="needs another NumPy"):
-        assert choice.scans_for(*SMALL) is None
-    assert choice.scans_for(*SMALL) is None
+        assert choice.scans_for(STATE) is None
+    assert choice.scans_for(STATE) is None
 
 
 def test_importing_the_package_does_not_import_numba():

@@ -34,7 +34,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import memory
 from ..dtypes import Array
+from ..parallel import matmul
+from .blocks import in_blocks, of_blocks
 from .compiled.choice import lstm_scans
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import lstm_cell
@@ -100,17 +103,19 @@ def _scan_forward(
     h0, c0 = state
     w_ih, w_hh, b_ih, b_hh, w_hr, factors = weights
     batch, size = c0.shape
-    gates = np.matmul(x, _halved(_reordered(w_ih)).T)
+    gates = memory.empty((len(x), len(w_ih)), x.dtype)
+    matmul(x, _halved(_reordered(w_ih)).T, gates)
     bias = bias_of(b_ih, b_hh)
     if bias is not None:
         gates += _halved(_reordered(bias))
     c, c_starts = _cells(c0, len(gates), steps, reverse)
-    tanh_c = np.empty_like(c)
+    tanh_c = memory.empty(c.shape, c.dtype)
     hidden = h_out if w_hr is None else np.empty_like(c)
     h_starts = memory_of_starts(h_out, steps, factors)
     saved = Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts)
-    w_state = np.ascontiguousarray(_halved(_reordered(w_hh)).T)
+    w_state = in_blocks(_halved(_reordered(w_hh)).T, batch)
     from_h = np.empty((batch, 4 * size), x.dtype)
+    product = of_blocks(from_h, w_state)
     i_g = np.empty((batch, size), x.dtype)
     # From tanh to all four gates: y scale + shift. Whole blocks of memory are quicker than the
     # three sigmoids alone.
@@ -133,7 +138,8 @@ def _scan_forward(
             h = np.multiply(h, 1 if factors is None else factors[:count], out=start)
             c_old[...] = c_t
             from_h, i_g, scale, shift = (buffer[:count] for buffer in buffers)
-        np.matmul(h, w_state, out=from_h)
+            product = of_blocks(from_h, w_state)
+        np.matmul(h, w_state, out=product)
         z += from_h
         np.tanh(z, out=z)
         z *= scale
@@ -165,7 +171,7 @@ def _cells(c0: Array, rows: int, steps: Steps, reverse: bool) -> tuple[Array, Ar
     batch, size = c0.shape
     if not steps.uniform:
         return np.empty((rows, size), c0.dtype), np.empty((rows, size), c0.dtype)
-    cells = np.empty((rows + batch, size), c0.dtype)
+    cells = memory.empty((rows + batch, size), c0.dtype)
     if reverse:
         cells[rows:] = c0
         return cells[:rows], cells[batch:]
@@ -196,7 +202,7 @@ def _scan_backward(
     dz = _gate_gradients(saved, weights, upstream, d_last, reverse, steps, dh_all)
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
-        gradients[0] = _restored(np.matmul(dz.T, x))
+        gradients[0] = _restored(matmul(dz.T, x))
     if needs[1]:
         product = recurrent_gradient(dz, saved.h, saved.h0, saved.h_starts, steps, reverse)
         gradients[1] = _restored(product)
@@ -204,7 +210,7 @@ def _scan_backward(
         gradients[2] = gradients[3] = _restored(dz.sum(axis=0))
     if needs[4]:
         gradients[4] = np.matmul(dh_all.T, saved.hidden)
-    return (np.matmul(dz, _reordered(w_ih)) if needs_x else None), d_last, gradients
+    return (matmul(dz, _reordered(w_ih)) if needs_x else None), d_last, gradients
 
 
 def _gate_gradients(
@@ -225,10 +231,11 @@ def _gate_gradients(
     _, w_hh, _, _, w_hr, factors = weights
     dy, dc_in, *d_gates = upstream
     size = saved.c.shape[1]
-    w_back = _reordered(w_hh)
-    dz = np.empty_like(saved.gates)
+    w_back = in_blocks(_reordered(w_hh), steps.batch)
+    dz = memory.empty(saved.gates.shape, saved.gates.dtype)
     into_z = _gate_slopes(saved, d_gates)
     dh, dc = (part.copy() for part in d_last)
+    into_dh = of_blocks(dh, w_back)
     buffer = product = np.empty((steps.batch, size), dz.dtype)
     uniform = steps.uniform
     forget = _gate(saved.gates, 2)
@@ -247,6 +254,7 @@ def _gate_gradients(
                 count = len(dz_t)
                 product = buffer[:count]
                 dh, dc = follow(dh, d_last[0], count), follow(dc, d_last[1], count)
+                into_dh = of_blocks(dh, w_back)
             dh += dy_t
             d_hidden = dh
             if w_hr is not None:
@@ -261,7 +269,7 @@ def _gate_gradients(
             if z_in is not None:
                 dz_t += z_in
             dc *= f_t
-            np.matmul(dz_t, w_back, out=dh)
+            np.matmul(dz_t, w_back, out=into_dh)
             if factors is not None:
                 dh *= factors[: len(dh)]
     for carried, part in zip(d_last, (dh, dc), strict=True):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import Array
+from ..parallel import matmul
 
 
 class Steps(NamedTuple):
@@ -103,17 +104,17 @@ def recurrent_gradient(
 ) -> Array:
     """Σ_t dz_tᵀ h_{t-1}: the gradient of the weights that a scan's own output is multiplied by."""
     if starts is not None:
-        return np.matmul(dz.T, starts)
+        return matmul(dz.T, starts)
     batch = steps.batch
     last = len(dz) - batch
     if reverse:
-        gradient = np.matmul(dz[last:].T, h0)
+        gradient = matmul(dz[last:].T, h0)
         later, earlier = dz[:last], h[batch:]
     else:
-        gradient = np.matmul(dz[:batch].T, h0)
+        gradient = matmul(dz[:batch].T, h0)
         later, earlier = dz[batch:], h[:last]
     if len(later):
-        gradient += np.matmul(later.T, earlier)
+        gradient += matmul(later.T, earlier)
     return gradient
 
 

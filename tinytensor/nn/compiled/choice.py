@@ -1,10 +1,10 @@
-"""Which form of a scan runs: the one on whole arrays, or a compiled loop over the sequence.
+"""Which form of a scan runs: the one on whole arrays, or the one with compiled loops.
 
-The loop comes with the extra `fast`. It spares NumPy's overhead at every step, so it is quicker
-where a step is small; where a step is large, BLAS on all cores is. Both leave the same memory.
+The loops come with the extra `fast`. They spare NumPy's overhead at every step, pass over a step's
+memory once, and leave the interpreter lock to other threads. Both forms leave the same memory.
 
 The environment variable TINYTENSOR_KERNELS, read when the first scan runs, decides by hand: `numpy`
-never takes the loop, `numba` takes it wherever there is one.
+never takes the loops; `numba` asks for them, and it is an error if they are not there.
 """
 
 from __future__ import annotations
@@ -24,18 +24,13 @@ from ..steps import Steps
 VARIABLE = "TINYTENSOR_KERNELS"
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-# Up to this N H², which the product of a step takes times 4, the loop was measured to be quicker.
-_LARGEST_STEP = 1 << 18
 
 Scan = Callable[..., Any]
 
 
-def scans_for(batch: int, size: int, dtype: np.dtype[Any]) -> Any:
-    """The module of the compiled scans; None where steps of (batch, size) are not for them."""
-    by_hand = _by_hand()
-    if by_hand == "numpy" or dtype not in _DTYPES or batch * size == 0:
-        return None
-    if by_hand is None and batch * size * size > _LARGEST_STEP:
+def scans_for(state: Array) -> Any:
+    """The module of the compiled scans; None where a state (N, H) is not for them."""
+    if _by_hand() == "numpy" or state.dtype not in _DTYPES or state.size == 0:
         return None
     return _compiled_scans()
 
@@ -71,8 +66,7 @@ def lstm_scans(forward: Scan, backward: Scan) -> tuple[Scan, Scan]:
         x: Array, state: Any, weights: Any, reverse: bool, h_out: Array, steps: Steps
     ) -> Any:
         if isinstance(x, np.ndarray) and _has_loop(weights):
-            batch, size = state[1].shape
-            scans = scans_for(batch, size, x.dtype)
+            scans = scans_for(state[1])
             if scans is not None:
                 return scans.scan_forward(x, state, weights, reverse, h_out, steps)
         return forward(x, state, weights, reverse, h_out, steps)
@@ -82,8 +76,7 @@ def lstm_scans(forward: Scan, backward: Scan) -> tuple[Scan, Scan]:
     ) -> Any:
         only_outputs = all(gradient is None for gradient in upstream[1:])
         if isinstance(x, np.ndarray) and only_outputs and _has_loop(weights):
-            batch, size = d_last[1].shape
-            scans = scans_for(batch, size, x.dtype)
+            scans = scans_for(d_last[1])
             if scans is not None:
                 return scans.scan_backward(saved, x, weights, upstream, d_last, *rest)
         return backward(saved, x, weights, upstream, d_last, *rest)

@@ -196,6 +196,8 @@ def lstm_forward(
     sizes: Array,
     reverse: bool,
     products: bool,
+    start: int,
+    end: int,
 ) -> None:
     """Fill gates, c_all, c_starts, tanh_c, h_out and h_starts, see `lstm_kernel.Saved`.
 
@@ -204,55 +206,90 @@ def lstm_forward(
     h_starts : without rows where it is not kept, and c_starts is c_all shifted by a step
     sizes : of the steps; empty where all have N
     products : whether the product with w_ih is made here; else it stands in gates, in their order
+    start, end : the sequences to walk; all, where the products are made here
     """
     batch = len(h)
     size = max(0, h.shape[1])  # the compiler cannot know that no index below is negative
-    at_i, at_f, at_g = size, 2 * size, 3 * size
-    half = gates.dtype.type(0.5)
     bias = np.zeros(4 * size, gates.dtype)
     if len(b_ih) > 0:
         _add_bias(bias, b_ih)
     if len(b_hh) > 0:
         _add_bias(bias, b_hh)
-    for row in range(len(gates)):
-        for j in range(4 * size):
-            gates[row, j] = bias[j] if products else gates[row, j] + bias[j]
     if products:
+        gates[:] = 0
         add_product(gates, 0, x, 0, len(x), _of_inputs(w_ih))
     w_state = _of_inputs(w_hh)
     steps = len(sizes) if len(sizes) > 0 else len(gates) // batch
-    start, end = 0, len(gates)
+    before, after = 0, len(gates)
     for step in range(steps):
-        count = batch
+        there = batch
         if len(sizes) > 0:
-            count = sizes[steps - 1 - step] if reverse else sizes[step]
-        first = end - count if reverse else start
-        start += count
-        end -= count
+            there = sizes[steps - 1 - step] if reverse else sizes[step]
+        first = start + (after - there if reverse else before)
+        before += there
+        after -= there
+        count = min(end, there) - start
+        if count <= 0:
+            continue
         if len(h_starts) > 0:
             for n in range(count):
                 for j in range(size):
-                    h_starts[first + n, j] = h[n, j]
+                    h_starts[first + n, j] = h[start + n, j]
                 for j in range(size):
-                    c_starts[first + n, j] = c[n, j]
-        add_product(gates, first, h, 0, count, w_state)
+                    c_starts[first + n, j] = c[start + n, j]
         for n in range(count):
-            row = first + n
-            for j in range(at_g):
-                gates[row, j] = half * tanh(half * gates[row, j]) + half
-            for j in range(size):
-                gates[row, at_g + j] = tanh(gates[row, at_g + j])
-            for j in range(size):
-                fresh = gates[row, at_i + j] * gates[row, at_g + j]
-                c[n, j] = gates[row, at_f + j] * c[n, j] + fresh
-            for j in range(size):
-                tanh_c[row, j] = tanh(c[n, j])
-            for j in range(size):
-                c_all[row, j] = c[n, j]
-            for j in range(size):
-                h[n, j] = gates[row, j] * tanh_c[row, j]
-            for j in range(size):
-                h_out[row, j] = h[n, j]
+            for j in range(4 * size):
+                gates[first + n, j] += bias[j]
+        add_product(gates, first, h, start, count, w_state)
+        lstm_step_forward(gates, c_all, tanh_c, h_out, first, h, c, start, count)
+
+
+@compiled
+def add_rows(out: Array, row: int, rows: Array, vector: Array, count: int) -> None:
+    """Add `count` rows, and to each the vector, to those of out from the one named on."""
+    for n in range(count):
+        for j in range(out.shape[1]):
+            out[row + n, j] += rows[n, j] + vector[j]
+
+
+@compiled
+def lstm_step_forward(
+    gates: Array,
+    c_all: Array,
+    tanh_c: Array,
+    h_out: Array,
+    row: int,
+    h: Array,
+    c: Array,
+    n: int,
+    count: int,
+) -> None:
+    """One step of `count` sequences: from z to the gates, c, tanh c and h.
+
+    row : the first of theirs in gates (rows, 4H), c_all, tanh_c and h_out (rows, H)
+    n : the first of theirs in h, c (N, H)
+    """
+    size = max(0, h.shape[1])
+    at_i, at_f, at_g = size, 2 * size, 3 * size
+    half = gates.dtype.type(0.5)
+    for _ in range(count):
+        for j in range(at_g):
+            gates[row, j] = half * tanh(half * gates[row, j]) + half
+        for j in range(size):
+            gates[row, at_g + j] = tanh(gates[row, at_g + j])
+        for j in range(size):
+            fresh = gates[row, at_i + j] * gates[row, at_g + j]
+            c[n, j] = gates[row, at_f + j] * c[n, j] + fresh
+        for j in range(size):
+            tanh_c[row, j] = tanh(c[n, j])
+        for j in range(size):
+            c_all[row, j] = c[n, j]
+        for j in range(size):
+            h[n, j] = gates[row, j] * tanh_c[row, j]
+        for j in range(size):
+            h_out[row, j] = h[n, j]
+        row += 1
+        n += 1
 
 
 @compiled
@@ -289,46 +326,75 @@ def lstm_backward(
     dz: Array,
     sizes: Array,
     reverse: bool,
+    start: int,
+    end: int,
 ) -> None:
     """Fill dz (rows, 4H), the gates in the order of the weights' rows, i f g o.
 
     dy : (rows, H), the gradient that enters at the outputs
     dh, dc : (N, H), those of the last state; left are those of the first
+    start, end : the sequences to walk
     """
     batch = len(dh)
     size = max(0, dh.shape[1])
-    at_i, at_f, at_g = size, 2 * size, 3 * size
-    one = gates.dtype.type(1)
     steps = len(sizes) if len(sizes) > 0 else len(gates) // batch
-    start, end = 0, len(gates)
+    before, after = 0, len(gates)
     for step in range(steps):
-        count = batch
+        there = batch
         if len(sizes) > 0:
-            count = sizes[step] if reverse else sizes[steps - 1 - step]
-        first = start if reverse else end - count
-        start += count
-        end -= count
-        for n in range(count):
-            row = first + n
-            for j in range(size):
-                dh[n, j] += dy[row, j]
-            for j in range(size):
-                t = tanh_c[row, j]
-                dc[n, j] += dh[n, j] * gates[row, j] * (one - t * t)
-            for j in range(size):
-                o = gates[row, j]
-                dz[row, at_g + j] = dh[n, j] * tanh_c[row, j] * o * (one - o)
-            for j in range(size):
-                i = gates[row, at_i + j]
-                dz[row, j] = dc[n, j] * gates[row, at_g + j] * i * (one - i)
-            for j in range(size):
-                f = gates[row, at_f + j]
-                dz[row, at_i + j] = dc[n, j] * c_starts[row, j] * f * (one - f)
-            for j in range(size):
-                g = gates[row, at_g + j]
-                dz[row, at_f + j] = dc[n, j] * gates[row, at_i + j] * (one - g * g)
-            for j in range(size):
-                dc[n, j] *= gates[row, at_f + j]
+            there = sizes[step] if reverse else sizes[steps - 1 - step]
+        first = start + (before if reverse else after - there)
+        before += there
+        after -= there
+        count = min(end, there) - start
+        if count <= 0:
+            continue
+        lstm_step_backward(gates, c_starts, tanh_c, dy, dz, first, dh, dc, start, count)
+        for n in range(start, start + count):
             for j in range(size):
                 dh[n, j] = 0
-        add_product(dh, 0, dz, first, count, w_hh)
+        add_product(dh, start, dz, first, count, w_hh)
+
+
+@compiled
+def lstm_step_backward(
+    gates: Array,
+    c_starts: Array,
+    tanh_c: Array,
+    dy: Array,
+    dz: Array,
+    row: int,
+    dh: Array,
+    dc: Array,
+    n: int,
+    count: int,
+) -> None:
+    """One step of `count` sequences: dz, and dc of the step before; dh comes to hold dy too.
+
+    row, n : the first of theirs among all rows, and in dh, dc (N, H)
+    """
+    size = max(0, dh.shape[1])
+    at_i, at_f, at_g = size, 2 * size, 3 * size
+    one = gates.dtype.type(1)
+    for _ in range(count):
+        for j in range(size):
+            dh[n, j] += dy[row, j]
+        for j in range(size):
+            t = tanh_c[row, j]
+            dc[n, j] += dh[n, j] * gates[row, j] * (one - t * t)
+        for j in range(size):
+            o = gates[row, j]
+            dz[row, at_g + j] = dh[n, j] * tanh_c[row, j] * o * (one - o)
+        for j in range(size):
+            i = gates[row, at_i + j]
+            dz[row, j] = dc[n, j] * gates[row, at_g + j] * i * (one - i)
+        for j in range(size):
+            f = gates[row, at_f + j]
+            dz[row, at_i + j] = dc[n, j] * c_starts[row, j] * f * (one - f)
+        for j in range(size):
+            g = gates[row, at_g + j]
+            dz[row, at_f + j] = dc[n, j] * gates[row, at_i + j] * (one - g * g)
+        for j in range(size):
+            dc[n, j] *= gates[row, at_f + j]
+        row += 1
+        n += 1

@@ -1,0 +1,116 @@
+"""Work in parts: all of it is done, errors come back, and BLAS is left as it was."""
+
+import contextvars
+import os
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tinytensor import parallel
+
+threadpoolctl = pytest.importorskip("threadpoolctl")
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
+
+
+@pytest.fixture
+def three(monkeypatch):
+    """As if BLAS were set to three threads."""
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: 3)
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("count", [0, 1, 23, 24, 100])
+def test_every_row_has_its_turn_once(count):
+    seen = []
+    parallel.in_parts(lambda start, end: seen.extend(range(start, end)), count)
+    assert sorted(seen) == list(range(count))
+
+
+@pytest.mark.usefixtures("three")
+def test_parts_run_at_once_in_the_callers_context():
+    all_there = threading.Barrier(3, timeout=30)
+    seen = []
+    VARIABLE.set("mine")
+
+    def work(start, end):
+        all_there.wait()
+        seen.append((VARIABLE.get(), np.geterr()["over"], set(blas_threads())))
+
+    with np.errstate(over="raise"):
+        parallel.in_parts(work, 100)
+    assert seen == [("mine", "raise", {1})] * 3
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("failing", [0, 33, 66])
+def test_an_error_in_a_part_is_raised_when_all_are_done(failing):
+    done = []
+
+    def work(start, end):
+        if start == failing:
+            raise KeyError(start)
+        done.append(start)
+
+    before = blas_threads()
+    with pytest.raises(KeyError):
+        parallel.in_parts(work, 100)
+    assert sorted([*done, failing]) == [0, 33, 66]
+    assert blas_threads() == before
+
+
+def test_the_setting_of_blas_comes_back_however_the_users_overlap():
+    before = blas_threads()
+    with threadpoolctl.threadpool_limits(2):
+        set_to = blas_threads()
+        first, second = parallel._one_blas_thread(), parallel._one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(blas_threads()) == {1}
+        assert parallel.parts_of(1000) == 1
+        second.__exit__(None, None, None)
+        assert blas_threads() == set_to
+    assert blas_threads() == before
+
+
+def test_there_is_one_part_where_blas_has_one_thread_or_cannot_be_asked(monkeypatch):
+    with threadpoolctl.threadpool_limits(1):
+        assert parallel.parts_of(1000) == 1
+    parallel._blas.cache_clear()
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert parallel.parts_of(1000) == 1
+    parallel._blas.cache_clear()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shape", [(4, 5, 6), (70, 60, 80), (300, 100, 200), (90, 300, 200)])
+def test_a_product_is_numpys(shape, threads, monkeypatch):
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: threads)
+    rows, inner, columns = shape
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((inner, rows)).T
+    b = rng.standard_normal((inner, columns))
+    np.testing.assert_allclose(parallel.matmul(a, b), a @ b, rtol=1e-12, atol=1e-12)
+    out = np.full((rows, columns + 3), np.nan)[:, 3:]
+    assert parallel.matmul(a, b, out) is out
+    np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_of_its_own():
+    parallel.in_parts(lambda start, end: None, 100)
+    child = os.fork()
+    if child == 0:
+        seen = []
+        parallel.in_parts(lambda start, end: seen.append(start), 100)
+        os._exit(0 if sorted(seen) == [0, 33, 66] else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0

@@ -1,0 +1,39 @@
+"""The product of a step: few rows times a weight that stays the same for the whole walk.
+
+OpenBLAS has a quick way for small products, which reads the second factor where it lies instead of
+copying it into an order of its own first. For the few rows of a step that copy is a third of the
+work. So the weight is cut, once for a walk, into blocks of columns small enough for the quick way,
+each with its rows at the start of a cache line.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .. import memory
+from ..dtypes import Array
+
+_QUICK = 100**3  # multiplications of a product up to which OpenBLAS takes the quick way
+_NARROWEST = 32  # columns of a block; narrower ones are slower than the copy
+
+
+def in_blocks(weight: Array, rows: int) -> Array:
+    """weight (K, J) as (blocks, K, J / blocks), for products with so many rows.
+
+    Where one block would do it is (K, J).
+    """
+    inner, columns = weight.shape
+    needed = math.ceil(rows * inner * columns / _QUICK)
+    fitting = (n for n in range(needed, columns // _NARROWEST + 1) if columns % n == 0)
+    count = next(fitting, 1) if needed > 1 else 1
+    blocks = memory.aligned((count, inner, columns // count), weight.dtype)
+    blocks[...] = weight.reshape(inner, count, -1).transpose(1, 0, 2)
+    return blocks if count > 1 else blocks[0]
+
+
+def of_blocks(out: Array, blocks: Array) -> Array:
+    """out (rows, J) seen as the result of a product with the blocks: (blocks, rows, J / blocks)."""
+    if blocks.ndim == 2:
+        return out
+    count, _, columns = blocks.shape
+    return out.reshape(len(out), count, columns).transpose(1, 0, 2)

@@ -1,0 +1,131 @@
+"""Large matrix products, and work on a batch, on threads of their own.
+
+The sequences of a batch know nothing of each other, so a walk through time can be made for parts of
+the batch at once. That spares what BLAS would spend at every step on sharing out a small product
+among its threads: each part has BLAS to itself, with one thread.
+
+The two ways do not mix: BLAS's threads stay awake for a while after a product and would take the
+cores from ours. So large products are cut into parts here too.
+
+NumPy has no call for the number of BLAS threads; threadpoolctl, which comes with the extra `fast`,
+has. Without it, or where BLAS is set to one thread, there is one part.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import cache
+from itertools import pairwise
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from .dtypes import Array
+
+# In multiplications: up to the first BLAS uses one thread by itself, from the second on it pays to
+# wake a thread.
+_ONE_THREAD = 1 << 18
+_WORTH_A_THREAD = 1 << 22
+_SMALLEST_PART = 8  # rows
+
+
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b for matrices (M, K) and (K, J)."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if out is None:
+        out = np.empty((rows, columns), a.dtype)
+    size = rows * inner * columns
+    if size <= _ONE_THREAD or _blas_threads() == 1:
+        np.matmul(a, b, out=out)
+    elif size <= _WORTH_A_THREAD:
+        with _one_blas_thread():
+            np.matmul(a, b, out=out)
+    elif rows >= columns:
+        in_parts(lambda start, end: np.matmul(a[start:end], b, out=out[start:end]), rows)
+    else:
+        in_parts(lambda start, end: np.matmul(a, b[:, start:end], out=out[:, start:end]), columns)
+    return out
+
+
+def parts_of(count: int) -> int:
+    """Into how many parts a batch of so many sequences, or rows, is cut: one for each thread."""
+    return max(1, min(_blas_threads(), count // _SMALLEST_PART))
+
+
+def in_parts(work: Callable[[int, int], object], count: int) -> None:
+    """Call work(start, end) for the parts of range(count), each on a thread of its own."""
+    parts = parts_of(count)
+    if parts == 1:
+        work(0, count)
+        return
+    bounds = [count * k // parts for k in range(parts + 1)]
+    pool = _pool(os.getpid(), parts - 1)
+    with _one_blas_thread():
+        # What is set for this context, as NumPy's treatment of overflow, holds in the parts too.
+        others = [
+            pool.submit(copy_context().run, work, start, end)
+            for start, end in pairwise(bounds[1:])
+        ]
+        try:
+            work(*bounds[:2])
+        finally:
+            errors = [other.exception() for other in others]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+@cache
+def _pool(process: int, workers: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; those of a process are not there after a fork."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="tinytensor")
+
+
+@cache
+def _blas() -> Any:
+    """The BLAS libraries, to ask for their threads; None without threadpoolctl."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ModuleNotFoundError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _blas_threads() -> int:
+    """How many threads BLAS is set to; 1 where that cannot be asked."""
+    if _Limit.users:
+        return 1  # this is a part already, or another thread is at work with all cores
+    blas = _blas()
+    if blas is None:
+        return 1
+    return max((library.num_threads for library in blas.lib_controllers), default=1)
+
+
+class _Limit:
+    """How many users want BLAS at one thread now, and what the first of them found."""
+
+    lock = Lock()
+    users = 0
+    found: Any = None
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """BLAS with one thread; what was set before comes back when the last user is done."""
+    with _Limit.lock:
+        if _Limit.users == 0:
+            _Limit.found = _blas().limit(limits=1)
+        _Limit.users += 1
+    try:
+        yield
+    finally:
+        with _Limit.lock:
+            _Limit.users -= 1
+            if _Limit.users == 0:
+                _Limit.found.restore_original_limits()
