@@ -398,3 +398,42 @@ def lstm_step_backward(
             dc[n, j] *= gates[row, at_f + j]
         row += 1
         n += 1
+
+
+@compiled
+def lstm_products(
+    dz: Array,
+    x: Array,
+    h: Array,
+    h0: Array,
+    w_ih: Array,
+    reverse: bool,
+    dx: Array,
+    d_ih: Array,
+    d_hh: Array,
+    d_bias: Array,
+) -> None:
+    """Fill the gradients of x (rows, I) and of the weights; every sequence has all steps.
+
+    dx : without rows where it is not wanted
+    """
+    batch, rows = len(h0), len(dz)
+    d_ih[:] = 0
+    d_hh[:] = 0
+    d_bias[:] = 0
+    for row in range(rows):
+        before = row + batch if reverse else row - batch
+        for k in range(dz.shape[1]):
+            g = dz[row, k]
+            d_bias[k] += g
+            for j in range(x.shape[1]):
+                d_ih[k, j] += g * x[row, j]
+            if 0 <= before < rows:
+                for j in range(h.shape[1]):
+                    d_hh[k, j] += g * h[before, j]
+            else:
+                for j in range(h.shape[1]):
+                    d_hh[k, j] += g * h0[row % batch, j]
+    if len(dx) > 0:
+        dx[:] = 0
+        add_product(dx, 0, dz, 0, rows, w_ih)

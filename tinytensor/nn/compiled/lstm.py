@@ -126,16 +126,37 @@ def scan_backward(
     d_last = (_plain(d_last[0]), _plain(d_last[1]))
     columns = gates, c_starts, tanh_c, _plain(upstream[0]), *d_last, dz
     parts = _parts(h0, steps)
-    if _in_loop(h0, parts):
+    in_loop = _in_loop(h0, parts)
+    if in_loop:
         walk = partial(loops.lstm_backward, _plain(w_hh), *columns, _sizes(steps), reverse)
     else:
         walk = partial(_walk_backward, w_hh, *columns, steps, reverse)
     _run(walk, len(h0), parts)
+    small = len(dz) * max(w_ih.size, w_hh.size) <= _LARGEST_PRODUCT
+    if in_loop and parts == 1 and small and steps.uniform and all(needs[:2]):
+        dx, d_ih, d_hh, of_bias = _products(dz, x, h, h0, w_ih, reverse, needs_x)
+        d_bias = of_bias if needs[2] or needs[3] else None
+        return dx, d_last, [d_ih, d_hh, d_bias, d_bias, None, None]
     d_ih = matmul(dz.T, x) if needs[0] else None
     d_hh = recurrent_gradient(dz, h, h0, h_starts, steps, reverse) if needs[1] else None
     d_bias = dz.sum(axis=0) if needs[2] or needs[3] else None
     dx = matmul(dz, w_ih) if needs_x else None
     return dx, d_last, [d_ih, d_hh, d_bias, d_bias, None, None]
+
+
+def _products(
+    dz: Array, x: Array, h: Array, h0: Array, w_ih: Array, reverse: bool, needs_x: bool
+) -> tuple[Array | None, Array, Array, Array]:
+    """The gradients of x, w_ih, w_hh and the biases, by a compiled loop."""
+    columns = dz.shape[1]
+    dx = np.empty((len(x) if needs_x else 0, x.shape[1]), dz.dtype)
+    d_ih = np.empty(w_ih.shape, dz.dtype)
+    d_hh = np.empty((columns, h.shape[1]), dz.dtype)
+    d_bias = np.empty(columns, dz.dtype)
+    loops.lstm_products(
+        dz, _plain(x), _plain(h), _plain(h0), _plain(w_ih), reverse, dx, d_ih, d_hh, d_bias
+    )
+    return (dx if needs_x else None), d_ih, d_hh, d_bias
 
 
 def _walk_backward(
