@@ -134,9 +134,9 @@ def scan_backward(
     _run(walk, len(h0), parts)
     small = len(dz) * max(w_ih.size, w_hh.size) <= _LARGEST_PRODUCT
     if in_loop and parts == 1 and small and steps.uniform and all(needs[:2]):
-        dx, d_ih, d_hh, of_bias = _products(dz, x, h, h0, w_ih, reverse, needs_x)
-        d_bias = of_bias if needs[2] or needs[3] else None
-        return dx, d_last, [d_ih, d_hh, d_bias, d_bias, None, None]
+        dx, *products, of_bias = _products(dz, x, h, h0, w_ih, reverse, needs_x)
+        of_biases = [of_bias if needs[2] or needs[3] else None] * 2
+        return dx, d_last, [*products, *of_biases, None, None]
     d_ih = matmul(dz.T, x) if needs[0] else None
     d_hh = recurrent_gradient(dz, h, h0, h_starts, steps, reverse) if needs[1] else None
     d_bias = dz.sum(axis=0) if needs[2] or needs[3] else None
