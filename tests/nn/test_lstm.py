@@ -464,6 +464,21 @@ def test_the_backward_walk_may_go_in_blocks_of_any_size(rng, monkeypatch, bidire
             np.testing.assert_allclose(a, p.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("lengths", [None, [7, 3, 3, 1, 6]])
+def test_the_products_of_a_step_may_be_made_in_blocks(rng, monkeypatch, lengths):
+    _, ours = pair(3, 4, 2, bidirectional=True)
+    array = tt.tensor(rng.standard_normal((7, 5, 3)))
+    results = []
+    for quick, narrowest in ((100**3, 32), (100, 1)):  # one block, several
+        monkeypatch.setattr("tinytensor.nn.blocks._QUICK", quick)
+        monkeypatch.setattr("tinytensor.nn.blocks._NARROWEST", narrowest)
+        output, _ = ours(array, lengths=lengths)
+        gradients = tt.autograd.grad(output.square().sum(), tuple(ours.parameters()))
+        results.append([y.detach().numpy() for y in (output, *gradients)])
+    for whole, in_blocks in zip(*results, strict=True):
+        np.testing.assert_allclose(in_blocks, whole, rtol=1e-10, atol=1e-12)
+
+
 def test_an_empty_batch_has_gradients_of_zero():
     theirs, ours = pair(3, 4, 2, bidirectional=True)
     for model, library in ((theirs, torch), (ours, tt)):

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import Array
+from ..parallel import matmul
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import gru_cell
 from .steps import Steps, follow, memory_of_starts, recurrent_gradient
@@ -54,7 +55,7 @@ def _scan_forward(
     w_ih, w_hh, b_ih, b_hh, factors = weights
     (h0,) = state
     size = h_out.shape[1]
-    gates = np.matmul(x, w_ih.T)
+    gates = matmul(x, w_ih.T)
     if b_ih is not None:
         gates += b_ih
     if b_hh is not None:
@@ -151,7 +152,7 @@ def _scan_backward(
     carried[: len(dh)] = dh
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
-        gradients[0] = np.matmul(da.T, x)
+        gradients[0] = matmul(da.T, x)
     if needs[1]:
         read = saved.h_starts
         if factors is not None:
@@ -161,7 +162,7 @@ def _scan_backward(
         gradients[2] = da.sum(axis=0)
     if needs[3]:
         gradients[3] = du.sum(axis=0)
-    return (np.matmul(da, w_ih) if needs_x else None), (carried,), gradients
+    return (matmul(da, w_ih) if needs_x else None), (carried,), gradients
 
 
 def _thirds(rows: Array, size: int) -> list[Array]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import Array
+from ..parallel import matmul
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import rnn_relu_cell, rnn_tanh_cell
 from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
@@ -55,7 +56,7 @@ def _scan_forward(
     """One direction of one layer: what it leaves, and its last h."""
     w_ih, w_hh, b_ih, b_hh, factors = weights
     (h0,) = state
-    z = np.matmul(x, w_ih.T)
+    z = matmul(x, w_ih.T)
     bias = bias_of(b_ih, b_hh)
     if bias is not None:
         z += bias
@@ -108,12 +109,12 @@ def _scan_backward(
     carried[: len(dh)] = dh
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
-        gradients[0] = np.matmul(dz.T, x)
+        gradients[0] = matmul(dz.T, x)
     if needs[1]:
         gradients[1] = recurrent_gradient(dz, saved.h, saved.h0, saved.h_starts, steps, reverse)
     if needs[2] or needs[3]:
         gradients[2] = gradients[3] = dz.sum(axis=0)
-    return (np.matmul(dz, w_ih) if needs_x else None), (carried,), gradients
+    return (matmul(dz, w_ih) if needs_x else None), (carried,), gradients
 
 
 def _all_steps(saved: Saved) -> tuple[Array, ...]:
