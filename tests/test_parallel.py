@@ -22,7 +22,7 @@ def three(monkeypatch):
 
 
 def blas_threads():
-    return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
+    return [library["num_threads"] for library in parallel._blas().info()]
 
 
 @pytest.mark.usefixtures("three")

@@ -32,25 +32,27 @@ from .dtypes import Array
 _ONE_THREAD = 1 << 18
 _WORTH_A_THREAD = 1 << 22
 _SMALLEST_PART = 8  # rows
+_OF_BLAS = "fc"  # kinds of dtypes that it multiplies
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a @ b for matrices (M, K) and (K, J)."""
+    """a @ b for matrices (M, K) and (K, J) of one dtype."""
     rows, inner = a.shape
     columns = b.shape[1]
+    size = rows * inner * columns
+    if size <= _ONE_THREAD or a.dtype.kind not in _OF_BLAS or _blas_threads() == 1:
+        return np.matmul(a, b, out=out, order="C")
     if out is None:
         out = np.empty((rows, columns), a.dtype)
-    size = rows * inner * columns
-    if size <= _ONE_THREAD or _blas_threads() == 1:
-        np.matmul(a, b, out=out)
-    elif size <= _WORTH_A_THREAD:
+    product = out
+    if size <= _WORTH_A_THREAD:
         with _one_blas_thread():
-            np.matmul(a, b, out=out)
+            np.matmul(a, b, out=product)
     elif rows >= columns:
-        in_parts(lambda start, end: np.matmul(a[start:end], b, out=out[start:end]), rows)
+        in_parts(lambda k, end: np.matmul(a[k:end], b, out=product[k:end]), rows)
     else:
-        in_parts(lambda start, end: np.matmul(a, b[:, start:end], out=out[:, start:end]), columns)
-    return out
+        in_parts(lambda k, end: np.matmul(a, b[:, k:end], out=product[:, k:end]), columns)
+    return product
 
 
 def parts_of(count: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import parallel
 from ..autograd.primitive import primitive
 from ..autograd.view import owned
 from ..dtypes import FLOATING, Array, float16, promote_types
@@ -59,7 +60,10 @@ def matmul(a: Array, b: Array) -> Array:
     """y = a b, over the last two dimensions, the others broadcast;  ga = g bᵀ, gb = aᵀ g."""
     _check_same_type(a, b)
     if b.ndim == 2 and a.ndim > 2 and a.flags.c_contiguous and a.size:
-        return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
+        rows = parallel.matmul(a.reshape(-1, a.shape[-1]), b)
+        return rows.reshape(*a.shape[:-1], b.shape[1])
+    if a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
+        return parallel.matmul(a, b)
     return np.matmul(a, b, order="C")
 
 
@@ -75,7 +79,7 @@ def linear(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
         raise ValueError("the last size of the input must be the weight's second of two")
     _check_same_type(x, weight)
     if x.ndim > 2 and x.flags.c_contiguous and x.size:
-        rows = np.matmul(x.reshape(-1, x.shape[-1]), weight.T)
+        rows = parallel.matmul(x.reshape(-1, x.shape[-1]), weight.T)
         y = rows.reshape(*x.shape[:-1], weight.shape[0])
     else:
         y = np.matmul(x, weight.T)
