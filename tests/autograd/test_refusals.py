@@ -99,8 +99,8 @@ def test_a_parameter_that_an_optimizer_changed_is_named_with_the_time_step() -> 
             optimizer.step()
 
     said = refusal(run)
-    assert "linear in LSTMCell, its call 2 in this graph (time step 1)" in said
-    assert "`weight` (the parameter weight_hh), of shape (16, 4)" in said
+    assert "lstm_cell in LSTMCell, its call 2 in this graph (time step 1)" in said
+    assert "an input (the parameter weight_hh), of shape (16, 4)" in said
     assert "by SGD.step" in said
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import tinytensor as tt
 from tinytensor import bptt
+from tinytensor.autograd.node import node_of
 
 SIZES = [(T, k1, k2) for T in (1, 2, 5, 7) for k1 in (1, 2, 3, 7, 9) for k2 in (1, 2, 3, 4, 8)]
 
@@ -523,7 +524,7 @@ def test_the_graph_of_a_window_is_gone_when_the_loop_gets_it():
 
     def step(x: tt.Tensor, state: Any) -> tuple[tt.Tensor, Any]:
         state = cell(x, state)
-        held.append(weakref.ref(state[0]._node))
+        held.append(weakref.ref(node_of(state[0].grad_fn)))
         return state[0], state
 
     gc.disable()

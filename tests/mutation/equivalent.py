@@ -141,6 +141,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     # the kernels of recurrent layers
     "_gate_gradients": {
         "any: rows_at_once = _BLOCK_BYTES // max(1, dz[:1].nbytes)": _ONLY_MEMORY,
+        "w_back = _reordered(w_hh)": _ONLY_SPEED,
+        "into_dh = dh": "there is one block at the sizes of the operations' table",
         "forget = _gate(saved.gates, -2)": "of four gates",
         "size = saved.c.shape[-1]": "of two dimensions",
         "if True or not uniform:": _ONLY_SPEED,
@@ -162,6 +164,18 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "if True or len(later):": "a product over no steps adds 0",
     },
     "_restored": {"o, i, f, g = gradient.reshape(4, -2, *gradient.shape[1:])": _UNKNOWN_SIZE},
+    # the kernels of single steps
+    "_side_by_side": {"return blocks.swapaxes(1, 0).reshape(batch, gates * size)": _PAIR_IS_FREE},
+    "_sum_backward": {
+        "dx, dw_ih, _ = _affine_backward(dz, x, arrays[-4], (needs[0], to_w_ih, True))": (
+            "the sum is dropped"
+        ),
+        **{
+            f"in {rnn}: dh, dw_hh, db = _affine_backward(dz, h, arrays[3], (needs[1], to_w_hh, to_b"
+            "))": "of six inputs"
+            for rnn in ("rnn_tanh_cell", "rnn_relu_cell")
+        },
+    },
     # fused layers and losses
     "_gradients": {
         "if False and (not needs[0]):": _ONLY_SPEED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.ops.table import Array
 from tinytensor.autograd.kernel import Kernel
 from tinytensor.nn import functional as F
 from tinytensor.nn import lstm_kernel
+from tinytensor.nn.cell_kernels import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from tinytensor.nn.gru_kernel import gru
 from tinytensor.nn.lstm_kernel import lstm
 from tinytensor.nn.rnn_kernel import rnn_relu, rnn_tanh
@@ -173,6 +175,65 @@ _IN_BLOCKS = tuple(
     for check in (_common(lstm)[0], _common(lstm)[6], _common(lstm)[7], _PROJECTED[1])
 )
 
+# -- single steps
+
+
+def _step_arrays(kernel: Kernel, batch: int, biases: int) -> list[Array | None]:
+    """x, the state, the weights, and the first so many biases."""
+    rng = np.random.default_rng(batch)
+    gates = {"lstm_cell": 4, "gru_cell": 3}.get(kernel.name, 1)
+    state = 2 if kernel is lstm_cell else 1
+    shapes = [(batch, INPUTS), *[(batch, SIZE)] * state, (gates * SIZE, INPUTS)]
+    shapes += [(gates * SIZE, SIZE), *[(gates * SIZE,)] * biases]
+    return [*(rng.normal(size=shape) for shape in shapes), *[None] * (2 - biases)]
+
+
+def _step_is_its_reference(kernel: Kernel, batch: int, biases: int, used: tuple[int, ...]) -> None:
+    arrays = _step_arrays(kernel, batch, biases)
+
+    def found() -> list[Any]:
+        leaves = [None if array is None else make(array).requires_grad_() for array in arrays]
+        outputs = kernel(*leaves)
+        rng = np.random.default_rng(1)
+        upstream = [make(rng.normal(size=outputs[place].shape)) for place in used]
+        chosen = [outputs[place] for place in used]
+        return list(tt.autograd.grad(chosen, [x for x in leaves if x is not None], upstream))
+
+    by_hand = found()
+    with tt.unrolled():
+        expected = found()
+    for ours, theirs in zip(by_hand, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def _step_computes_what_is_needed_and_leaves_its_inputs(kernel: Kernel) -> None:
+    """Each gradient asked for alone; those of the two biases of LSTM and RNN are one."""
+    arrays = _step_arrays(kernel, BATCH, 2)
+    outputs, saved = kernel.forward(*arrays)
+    parts = saved if isinstance(saved, tuple) else (saved,)
+    g = tuple(np.ones_like(y) for y in outputs)
+    before = [array.copy() for array in (*arrays, *parts) if array is not None]
+    all_needed = kernel.backward(g, saved, arrays, (True,) * len(arrays))
+    for place in range(len(arrays)):
+        needs = tuple(i == place for i in range(len(arrays)))
+        found = kernel.backward(g, saved, arrays, needs)
+        np.testing.assert_array_equal(found[place], all_needed[place])
+        for i, gradient in enumerate(found):
+            pair = kernel is not gru_cell and min(i, place) >= len(arrays) - 2
+            assert (gradient is not None) == (i == place or pair), (place, i)
+    assert all((part == 1).all() for part in g)
+    for array, copy in zip((*arrays, *parts), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def _steps(kernel: Kernel) -> Iterator[Callable[[], None]]:
+    parts = (0, 1) if kernel is lstm_cell else (0,)
+    for used in {parts, (0,), parts[-1:]}:
+        for batch, biases in ((BATCH, 2), (BATCH, 1), (1, 0)):
+            yield partial(_step_is_its_reference, kernel, batch, biases, used)
+    yield partial(_step_computes_what_is_needed_and_leaves_its_inputs, kernel)
+
+
 # -- fused layers and losses
 
 
@@ -281,6 +342,10 @@ CHECKS: dict[str, tuple[Callable[[], None], ...]] = {
     "gru": _common(gru),
     "rnn_tanh": _common(rnn_tanh),
     "rnn_relu": _common(rnn_relu),
+    "lstm_cell": tuple(_steps(lstm_cell)),
+    "gru_cell": tuple(_steps(gru_cell)),
+    "rnn_tanh_cell": tuple(_steps(rnn_tanh_cell)),
+    "rnn_relu_cell": tuple(_steps(rnn_relu_cell)),
     "layer_norm": tuple(_layer_norms()),
     "rms_norm": tuple(_rms_norms()),
     "batch_norm": tuple(_batch_norms()),

@@ -36,7 +36,7 @@ def shared_operand() -> Drawn:
 
 
 def cell_loop() -> Drawn:
-    """A learner's own loop over three steps."""
+    """A learner's own loop over three steps, each of them one node."""
     cell = nn.LSTMCell(2, 3)
     h = c = tt.zeros(1, 3)
     for t in range(3):

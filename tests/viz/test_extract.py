@@ -3,6 +3,7 @@
 import gc
 import re
 import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -212,13 +213,16 @@ def test_a_parameter_is_drawn_once_outside_of_the_time_steps_that_use_it():
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_a_cell_in_a_loop_keeps_its_parameters_outside_of_the_steps(steps):
+@pytest.mark.parametrize("mode", [nullcontext, tt.unrolled])
+def test_a_cell_in_a_loop_keeps_its_parameters_outside_of_the_steps(steps, mode):
     cell = nn.LSTMCell(2, 3)
     h = c = tt.zeros(1, 3)
     for t in range(steps):
-        with Scope("step", t):
+        with Scope("step", t), mode():
             h, c = cell(tt.rand(1, 2), (h, c))
     graph = extract(h)
+    operations = len(of_kind(graph, "operation"))
+    assert (operations == steps) == (mode is nullcontext)
     assert {graph.place(node) for node in of_kind(graph, "parameter")} == {""}
     steps_seen = {cluster.label for cluster in graph.clusters if cluster.kind == "step"}
     assert steps_seen == {f"t = {t}" for t in range(steps)}

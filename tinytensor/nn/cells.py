@@ -1,4 +1,7 @@
-"""RNNCell, GRUCell and LSTMCell: one step of the recurrent layers, for loops of one's own."""
+"""RNNCell, GRUCell and LSTMCell: one step of the recurrent layers, for loops of one's own.
+
+A step is one node of the graph, unless it runs under `tt.unrolled()`; see `cell_kernels`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ import numpy as np
 from ..ops import create
 from ..ops.shape import squeeze, unsqueeze
 from ..tensor import Tensor, make
+from .cell_kernels import StepKernel, gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .module import Module
 from .parameter import Parameter
 from .recurrent import Pair, draw_uniformly
-from .scan import Cell, gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .sequence import as_parts, check_dtype
 
 
@@ -58,10 +61,49 @@ class RNNCellBase(Module):
         """Draw all parameters anew from U(-1/√H, 1/√H)."""
         draw_uniformly(self, self.hidden_size)
 
-    def _step(self, cell: Cell, input: Tensor, given: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    def _step(
+        self, kernel: StepKernel, input: Tensor, given: tuple[Any, ...] | None
+    ) -> tuple[Any, ...]:
         """The next state, its parts shaped as the input."""
+        weights = self._weights()
+        if given is None or not self._fit(weights[0], input, given):
+            self._check(weights[0], input, given)
+        x = input
+        batched = x._array.ndim == 2
+        if not batched:
+            x = unsqueeze(x, 0)
+        if given is None:
+            zeros = make(np.zeros((len(x._array), self.hidden_size), x._array.dtype))
+            state: tuple[Any, ...] = (zeros,) * len(self._state_names)
+        else:
+            state = given if batched else tuple(unsqueeze(part, 0) for part in given)
+        after = kernel(x, *state, *weights)
+        return after if batched else tuple(squeeze(part, 0) for part in after)
+
+    def _weights(self) -> tuple[Any, ...]:
+        found = self._parameters  # quicker than attributes, which may stand in for parameters
+        try:
+            return found["weight_ih"], found["weight_hh"], found["bias_ih"], found["bias_hh"]
+        except KeyError:
+            return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+
+    def _fit(self, weight: Tensor, input: Tensor, given: tuple[Any, ...]) -> bool:
+        """Whether a batch and its state are as they should be: a quick look at every step."""
+        try:
+            batch, features = input._array.shape
+            kind = weight._array.dtype
+            size = (batch, self.hidden_size)
+            for part in given:
+                if part._array.shape != size or part._array.dtype is not kind:
+                    return False
+        except (AttributeError, ValueError):
+            return False
+        return features == self.input_size and input._array.dtype is kind
+
+    def _check(self, weight: Tensor, input: Tensor, given: tuple[Any, ...] | None) -> None:
+        """Raise for what does not fit; it takes what has no batch, too."""
         name = type(self).__name__
-        check_dtype(name, "input", input, self.weight_ih)
+        check_dtype(name, "input", input, weight)
         if input.ndim not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
         if input._array.shape[-1] != self.input_size:
@@ -69,25 +111,12 @@ class RNNCellBase(Module):
                 f"{name}: input has inconsistent input_size: got {input._array.shape[-1]} "
                 f"expected {self.input_size}"
             )
-        batched = input.ndim == 2
-        x = input if batched else unsqueeze(input, 0)
-        if given is None:
-            zeros = np.zeros((x._array.shape[0], self.hidden_size), x._array.dtype)
-            state = tuple(make(zeros) for _ in self._state_names)
-        else:
-            self._check(given, input)
-            state = given if batched else tuple(unsqueeze(part, 0) for part in given)
-        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, None)
-        after, _ = cell(x, state, weights)
-        return after if batched else tuple(squeeze(part, 0) for part in after)
-
-    def _check(self, given: tuple[Any, ...], input: Tensor) -> None:
         expected = (*input._array.shape[:-1], self.hidden_size)
-        for name, part in zip(self._state_names, given, strict=True):
-            check_dtype(type(self).__name__, name, part, self.weight_ih)
+        for label, part in zip(self._state_names, given or (), strict=False):
+            check_dtype(name, label, part, weight)
             if part._array.shape != expected:
                 raise RuntimeError(
-                    f"{type(self).__name__}: expected {name} of shape (N, H) = {expected}, got "
+                    f"{name}: expected {label} of shape (N, H) = {expected}, got "
                     f"{part._array.shape}; was it made for another batch size?"
                 )
 
@@ -121,8 +150,8 @@ class RNNCell(RNNCellBase):
         """input (N, I) or (I); hx (N, H) or (H), zeros when left out -> h'."""
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        cell = rnn_tanh_cell if self.nonlinearity == "tanh" else rnn_relu_cell
-        (h,) = self._step(cell, input, None if hx is None else (hx,))
+        kernel = rnn_tanh_cell if self.nonlinearity == "tanh" else rnn_relu_cell
+        (h,) = self._step(kernel, input, None if hx is None else (hx,))
         return h
 
     def extra_repr(self) -> str:
@@ -184,10 +213,5 @@ class LSTMCell(RNNCellBase):
     def forward(self, input: Tensor, hx: Pair | None = None) -> Pair:
         """input (N, I) or (I); hx = (h, c), each (N, H) or (H), zeros when left out -> (h', c')."""
         given = None if hx is None else as_parts("LSTMCell", self._state_names, hx)
-        h, c = self._step(_lstm_cell, input, given)
+        h, c = self._step(lstm_cell, input, given)
         return h, c
-
-
-def _lstm_cell(x: Any, state: Any, weights: Any) -> Any:
-    *weights, factors = weights
-    return lstm_cell(x, state, (*weights, None, factors))

@@ -29,8 +29,8 @@ class Recurrent(SequenceLayer):
         `state_sizes` if None, which is (H,) where there is none
     the other arguments : as for `nn.LSTM`
 
-    The cells are submodules: `cell_l0`, `cell_l0_reverse`, `cell_l1`, ... Every step runs operation
-    by operation, so a picture shows it, and derivatives of every order are those of the cell.
+    The cells are submodules: `cell_l0`, `cell_l0_reverse`, `cell_l1`, ... Every step is a call of a
+    cell, so a picture shows it, and derivatives of every order are those of the cell.
 
     layer(input, h_0) or layer(input, (h_0, c_0, ...)) -> output, and the last states likewise; the
     shapes, `lengths=` and `return_states=` are those of `LSTM`. The states are called h, c, then by
