@@ -5,6 +5,7 @@ and both figures would be wrong. What a library is said to take is the median of
 is the median of the ratios of neighbouring bursts.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from .peers import package_of
 from .rows import Result, Row
 
 ROOT = Path(__file__).parents[1]
@@ -44,17 +46,21 @@ class Pace:
 QUICK = Pace(rounds=5, seconds=0.03, again=0, long_rounds=2)
 
 
+def on_threads(threads: int) -> dict[str, str]:
+    """This environment, with so many threads for every pool."""
+    return {**os.environ, **{f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}}
+
+
 class Worker:
     """A library in a process of its own, on so many threads."""
 
     def __init__(self, library: str, threads: int) -> None:
         self.library = library
-        pools = {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}
         one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", library],
             cwd=ROOT,
-            env={**os.environ, **pools, **({"XLA_FLAGS": one} if threads == 1 else {})},
+            env={**on_threads(threads), **({"XLA_FLAGS": one} if threads == 1 else {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -122,7 +128,7 @@ class Workers:
 
 
 def is_installed(library: str) -> bool:
-    return importlib.util.find_spec(library) is not None
+    return importlib.util.find_spec(package_of(library)) is not None
 
 
 def difference(ours: Path, theirs: Path) -> float:
@@ -150,7 +156,7 @@ def prepare(row: Row, libraries: Iterable[str], workers: Workers) -> None:
             worker = workers(library, row.threads)
             loaded = worker.ask(**order, to=str(path))
             worker.settle()
-            if loaded != [library]:
+            if loaded != [package_of(library)]:
                 raise RuntimeError(
                     f"benchmark: expected {library} alone in its worker, got {loaded}"
                 )
@@ -162,18 +168,35 @@ def prepare(row: Row, libraries: Iterable[str], workers: Workers) -> None:
                 )
 
 
-def import_seconds(library: str) -> float:
-    """The time of an import in a fresh process."""
+@functools.cache
+def byte_code() -> TemporaryDirectory[str]:
+    """The folder where the imports that are timed find byte code; it goes with this process."""
+    return TemporaryDirectory()
+
+
+def import_seconds(library: str, threads: int) -> float:
+    """The time of an import in a fresh process.
+
+    After a first one it is that of an installed package: no module is compiled, whatever the
+    environment says about byte code and whoever may write into the package's folder.
+    """
     code = f"import time; t = time.perf_counter(); import {library}; print(time.perf_counter() - t)"
+    environment = {**on_threads(threads), "PYTHONPYCACHEPREFIX": byte_code().name}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return float(done.stdout)
 
 
 def burst(row: Row, library: str, workers: Workers, seconds: float) -> float:
     if row.work == "import":
-        return import_seconds(library)
+        return import_seconds(library, row.threads)
     worker = workers(library, row.threads)
     median = float(worker.ask(burst=seconds))
     worker.settle()
@@ -238,7 +261,7 @@ def measure(row: Row, workers: Workers, pace: Pace) -> Result:
     libraries = ["tinytensor", *filter(is_installed, row.rivals)]
     if row.work == "import":
         for library in libraries:
-            import_seconds(library)  # the first may compile, or read from the disk
+            import_seconds(library, row.threads)  # the first compiles, and reads from the disk
     else:
         prepare(row, libraries, workers)
     best = rounds(row, libraries, workers, pace)

@@ -1,9 +1,14 @@
-"""The same work in libraries with names of their own, each imported only where it is used."""
+"""The same work in libraries with names of their own, each imported only where it is used.
+
+And in tinytensor itself without an option, under the name of a rival.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from .work import LINKS, Work, numbers_for, sizes
+from .work import LINKS, Work, numbers_for, recurrent, sizes
+
+ALL_KEPT = "all kept"  # tinytensor without checkpointing
 
 
 def chain_in_autograd(dtype: str, shape: tuple[int, ...]) -> Work:
@@ -95,8 +100,22 @@ def recurrent_in_jax(dtype: str, kind: str, shape: tuple[int, ...]) -> Work:
     return lambda: jax.block_until_ready(compiled(x, weights)), numbers
 
 
+def all_kept(dtype: str, shape: tuple[int, ...], every: int) -> Work:
+    """The work `checkpointed` without `checkpoint_every`."""
+    import tinytensor
+    import tinytensor.nn
+
+    return recurrent(tinytensor, dtype, "LSTM", shape)
+
+
+def package_of(rival: str) -> str:
+    """The package that does a rival's work."""
+    return "tinytensor" if rival == ALL_KEPT else rival
+
+
 PEERS: dict[tuple[str, str], Callable[..., Work]] = {
     ("autograd", "chain"): chain_in_autograd,
     ("mygrad", "chain"): chain_in_mygrad,
     ("jax", "recurrent"): recurrent_in_jax,
+    (ALL_KEPT, "checkpointed"): all_kept,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .rows import BARS, SCALE, Result, training_flops
+from .rows import BARS, SCALE, Result, memory_ratio, training_flops
 
 HOW = """\
 How it counts. Each library runs in a process of its own; the parent lets them take turns, a burst
@@ -22,7 +22,8 @@ when it stays so. Warm-up is apart, and no time counts before both have the same
 (1t, 2t) are set in each worker's environment. A recurrent training step counts 6 T N m n FLOP for
 each weight of (m, n): its product forward, the gradient of the input, dx included, and its own; `of
 peak` is that over the time, over the best matrix product of this run. Memory is the growth of the
-process's peak, over two runs, over what it held after the import and one tiny step."""
+process's peak, over two runs, over what it held after the import and one tiny step. An import finds
+the byte code that another has left, as that of an installed package does."""
 
 
 def duration(seconds: float) -> str:
@@ -53,7 +54,11 @@ def lines(result: Result) -> list[str]:
     if not found:
         found = [f"{result.row.name:<52}{ours:>9}"]
     if result.memory:
-        sizes = (f"{library} {megabytes(size)}" for library, size in result.memory.items())
+        sizes = []
+        for library, size in result.memory.items():
+            ratio = memory_ratio(result, library)
+            own = "" if library == "tinytensor" or ratio is None else f" ({ratio:.2f})"
+            sizes.append(f"{library} {megabytes(size)}{own}")
         found.append(f"{'':<54}memory: {', '.join(sizes)}")
     return found
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from .peers import ALL_KEPT
 from .work import LINKS, sizes
 
 Shape = tuple[int, ...]
@@ -34,6 +35,7 @@ SCALE = {
     "N": [(50, N, 32, 64, 1, 1) for N in (1, 10, 100, 1000)],
     "H": [(20, 16, H, H, 1, 1) for H in (16, 64, 256, 1024)],
 }
+VERY_LONG: Shape = SCALE["T"][-1]
 MODEL = "2-layer 128 LSTM"
 PRODUCT = 1024  # rows and columns of the product that measures the peak
 
@@ -146,10 +148,11 @@ def the_rest() -> Iterator[Row]:
     for threads in THREADS:
         quick = threads == 2
         yield Row("Adam step", MODEL, "optimizer_step", model, threads, quick=quick)
+        # NumPy starts the threads of its BLAS as it is imported.
+        yield Row("import", "alone", "import", {}, threads, rivals=("numpy",))
     yield Row("save and load", MODEL, "saving", model, 1)
     for shape in ((2, 1, 2, 3, 1, 2), (20, 1, 2, 3, 1, 2)):
         yield Row("drawing", shape_name(shape), "drawing", {"shape": shape}, 1, rivals=())
-    yield Row("import", "alone", "import", {}, 1, rivals=("numpy",))
 
 
 def scale() -> Iterator[Row]:
@@ -158,8 +161,30 @@ def scale() -> Iterator[Row]:
             yield recurrent(f"scale {axis}", "LSTM", shape, memory=True, quick=False)
 
 
+def checkpointing() -> Iterator[Row]:
+    every = math.isqrt(VERY_LONG[0])
+    yield Row(
+        f"checkpoint_every={every}",
+        shape_name(VERY_LONG),
+        "checkpointed",
+        {"shape": VERY_LONG, "every": every},
+        rivals=(ALL_KEPT, "torch"),
+        memory=True,
+        quick=False,
+    )
+
+
 def rows() -> list[Row]:
-    parts = (products, lstm_steps, other_recurrent, loops, operations, the_rest, scale)
+    parts = (
+        products,
+        lstm_steps,
+        other_recurrent,
+        loops,
+        operations,
+        the_rest,
+        scale,
+        checkpointing,
+    )
     return [row for part in parts for row in part()]
 
 
@@ -224,7 +249,7 @@ def _over(
         values = [number for number, _ in found if number is not None]
         used = [result for number, result in found if number is not None]
         seen = {result.row.case for result in used}
-        disturbed = value is not _memory_ratio and any(result.disturbed for result in used)
+        disturbed = value is not memory_ratio and any(result.disturbed for result in used)
         return (combine(values) if values else None), len(seen), len(wanted), disturbed
 
     return measure
@@ -234,7 +259,7 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
-def _memory_ratio(result: Result, rival: str) -> float | None:
+def memory_ratio(result: Result, rival: str) -> float | None:
     ours, theirs = result.memory.get("tinytensor"), result.memory.get(rival)
     return ours / theirs if ours is not None and theirs else None
 
@@ -287,7 +312,7 @@ BARS = [
     Bar(f"Adam step, {MODEL}", _over("Adam step", [MODEL], max), 1.0, 1.0, 0.5),
     Bar(
         f"peak memory of {_LARGEST[0]}",
-        _over("LSTM step", _LARGEST, max, value=_memory_ratio),
+        _over("LSTM step", _LARGEST, max, value=memory_ratio),
         1.0,
         1.0,
         0.7,

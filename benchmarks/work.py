@@ -38,10 +38,13 @@ def sizes(shape: tuple[int, ...], gates: int) -> Iterator[tuple[int, ...]]:
             yield (gates * H,)
 
 
-def _layers(lib: Any, kind: str, shape: tuple[int, ...], dtype: str, draw: Any) -> Any:
+def _layers(
+    lib: Any, kind: str, shape: tuple[int, ...], dtype: str, draw: Any, **options: Any
+) -> Any:
     _, _, I, H, layers, directions = shape
     layer = getattr(lib.nn, kind)
-    model = layer(I, H, layers, bidirectional=directions == 2, dtype=getattr(lib, dtype))
+    options |= {"bidirectional": directions == 2, "dtype": getattr(lib, dtype)}
+    model = layer(I, H, layers, **options)
     _fill(lib, model, draw, H)
     return model
 
@@ -61,11 +64,11 @@ def _forget(leaves: Any) -> None:
         leaf.grad = None
 
 
-def recurrent(lib: Any, dtype: str, kind: str, shape: tuple[int, ...]) -> Work:
+def recurrent(lib: Any, dtype: str, kind: str, shape: tuple[int, ...], **options: Any) -> Work:
     """Forward and backward of a recurrent layer, the gradients of x and every weight."""
     T, N, I, H, _, directions = shape
     draw = numbers_for(0, dtype)
-    model = _layers(lib, kind, shape, dtype, draw)
+    model = _layers(lib, kind, shape, dtype, draw, **options)
     x = lib.tensor(draw((T, N, I))).requires_grad_()
     g = lib.tensor(draw((T, N, directions * H)))
     leaves = [x, *model.parameters()]
@@ -77,6 +80,12 @@ def recurrent(lib: Any, dtype: str, kind: str, shape: tuple[int, ...]) -> Work:
         return output
 
     return run, lambda output: _arrays([output, *(leaf.grad for leaf in leaves)])
+
+
+def checkpointed(lib: Any, dtype: str, shape: tuple[int, ...], every: int) -> Work:
+    """The same of an LSTM that keeps its state every so many steps; torch keeps everything."""
+    options = {"checkpoint_every": every} if lib.__name__ == "tinytensor" else {}
+    return recurrent(lib, dtype, "LSTM", shape, **options)
 
 
 def inference(lib: Any, dtype: str, kind: str, shape: tuple[int, ...]) -> Work:
@@ -211,6 +220,7 @@ WORK: dict[str, Callable[..., Work]] = {
     function.__name__: function
     for function in (
         recurrent,
+        checkpointed,
         inference,
         training,
         cell_loop,

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import harness, report
 from benchmarks.__main__ import main
 from benchmarks.harness import Pace, Worker, Workers, difference, fractions_of_peak, measure
+from benchmarks.peers import ALL_KEPT
 from benchmarks.rows import BARS, Result, Row, recurrent, rows, training_flops
 
 BRIEF = Pace(rounds=2, seconds=0.0, again=0)
@@ -45,9 +46,27 @@ def test_every_work_has_torchs_numbers_before_a_time_counts(work, workers):
     arguments = dict(row.arguments)
     arguments |= {"shape": (3, 2, 4, 5, 1, 2)} if len(arguments.get("shape", ())) == 6 else {}
     arguments |= {name: 5 for name in ("T", "size") if name in arguments}
+    arguments |= {"every": 2} if "every" in arguments else {}
     rivals = tuple(rival for rival in row.rivals if rival == "torch")
     small = Row("small", work, work, arguments, 1, row.dtype, rivals)
     harness.prepare(small, ["tinytensor", *rivals], workers)
+
+
+def test_checkpointing_is_measured_beside_the_same_layer_without(workers):
+    shape = (3, 2, 4, 5, 1, 2)
+    arguments = {"shape": shape, "every": 2}
+    row = Row("small", "", "checkpointed", arguments, 1, rivals=(ALL_KEPT,), memory=True)
+    result = measure(row, workers, BRIEF)
+    assert set(result.seconds) == set(result.memory) == {"tinytensor", ALL_KEPT}
+    result.memory = {"tinytensor": 2**20, ALL_KEPT: 2**22}
+    assert report.lines(result)[-1].strip() == "memory: tinytensor 1.0 MB, all kept 4.0 MB (0.25)"
+
+
+def test_an_import_finds_byte_code_in_a_folder_of_its_own(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert harness.import_seconds("tinytensor", 1) > 0
+    written = Path(harness.byte_code().name).rglob("*.pyc")
+    assert {"tensor", "primitive"} <= {path.name.partition(".")[0] for path in written}
 
 
 def test_numbers_that_differ_stop_the_row(workers, monkeypatch):

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .dtypes import Array
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 # In multiplications: up to the first BLAS uses one thread by itself, from the second on it pays to
 # wake a thread.
@@ -71,8 +73,7 @@ def in_parts(work: Callable[[int, int], object], count: int) -> None:
     with _one_blas_thread():
         # What is set for this context, as NumPy's treatment of overflow, holds in the parts too.
         others = [
-            pool.submit(copy_context().run, work, start, end)
-            for start, end in pairwise(bounds[1:])
+            pool.submit(copy_context().run, work, start, end) for start, end in pairwise(bounds[1:])
         ]
         try:
             work(*bounds[:2])
@@ -86,6 +87,8 @@ def in_parts(work: Callable[[int, int], object], count: int) -> None:
 @cache
 def _pool(process: int, workers: int) -> ThreadPoolExecutor:
     """Threads that wait for work; those of a process are not there after a fork."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and often not needed
+
     return ThreadPoolExecutor(workers, thread_name_prefix="tinytensor")
 
 

@@ -311,7 +311,7 @@ def _changed_call(node: ast.Call) -> Iterator[Change]:
         yield "operator", ast.Call(renamed, node.args, node.keywords)
     elif name in _FUNCTIONS:
         yield "operator", ast.Call(ast.Name(_FUNCTIONS[name], ast.Load()), node.args, node.keywords)
-    if name and name not in _BUILDERS and node.args:
+    if name and name not in _BUILDERS and node.args and not isinstance(node.args[0], ast.Starred):
         yield "dropped", node.args[0]
         if name in ("where", "max", "min"):
             yield from (("dropped", argument) for argument in node.args[1:])

@@ -15,6 +15,7 @@ from ..tensor import Tensor, make
 from .cell_kernels import StepKernel, gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .module import Module
 from .parameter import Parameter
+from .recording import opened
 from .recurrent import Pair, draw_uniformly
 from .sequence import as_parts, check_dtype
 
@@ -77,8 +78,15 @@ class RNNCellBase(Module):
             state: tuple[Any, ...] = (zeros,) * len(self._state_names)
         else:
             state = given if batched else tuple(unsqueeze(part, 0) for part in given)
+        recorder = opened.recorder
+        if recorder is not None:
+            kernel = recorder.step(self, kernel, given, weights)
         after = kernel(x, *state, *weights)
-        return after if batched else tuple(squeeze(part, 0) for part in after)
+        if not batched:
+            after = tuple(squeeze(part, 0) for part in after)
+        if recorder is not None:
+            recorder.stepped(kernel, after)
+        return after
 
     def _weights(self) -> tuple[Any, ...]:
         found = self._parameters  # quicker than attributes, which may stand in for parameters

@@ -109,6 +109,7 @@ def _scan_backward(
     steps: Steps,
     needs_x: bool,
     needs: tuple[bool, ...],
+    handed: dict[str, Array] | None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     """The gradients of one scan: of x, of its first h, and of its weights."""
     w_ih, w_hh, _, _, factors = weights
@@ -150,6 +151,8 @@ def _scan_backward(
             from_gates *= factors[: len(dh)]
         dh += from_gates
     carried[: len(dh)] = dh
+    if handed is not None:
+        handed.update(zip("rzn", _thirds(da, size), strict=True))
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
         gradients[0] = matmul(da.T, x)

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.kernel import Kernel
+from ..autograd.node import Node
 from ..dtypes import Array
+from .checkpointed import in_segments
 from .scan import Cell, layers_and_directions
 from .steps import Steps
 
@@ -40,8 +42,9 @@ class Recurrence(NamedTuple):
     cell : one step in primitives
     scan_forward(x, state, weights, reverse, h_out, steps) -> (saved, last state); the outputs go
         into h_out (rows, H)
-    scan_backward(saved, x, weights, upstream, d_last, reverse, steps, needs_x, needs)
-        -> (gradient of x, of the first state, of each weight), None for what is not needed
+    scan_backward(saved, x, weights, upstream, d_last, reverse, steps, needs_x, needs, handed=None)
+        -> (gradient of x, of the first state, of each weight), None for what is not needed; into
+        the dict `handed` goes δz of all steps, gate -> (rows, H), in a simple RNN under h
     all_steps(saved) -> the parts of the state and the gates of all steps, each (rows, features)
     parts : the names of the parts of the state
     gates : the names of the gates, in the order of the weights' rows
@@ -60,11 +63,13 @@ class Recurrence(NamedTuple):
 def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
     """All layers and directions of a kind of recurrent layer as one node.
 
-    kernel(x, *states, mask, *weights, directions, steps, keep)
+    kernel(x, *states, mask, *weights, directions, steps, keep, every=None, note=None)
     x : (T, N, I), or (rows, I) with `steps`
     states : (layers · directions, N, H), one for each part of the state
     mask : None, or factors between the layers, (layers - 1, T, N, features) or (layers - 1, rows,
         features)
+    every : None, or of how many steps the states alone are kept, see `checkpointed`; not to `keep`
+    note : None, or what a record has it write on; not with `every`
     weights : those of each scan one after the other; a scan that lacks one has None there
     Gives the outputs of the last layer and the last states; to `keep`, also the parts of the state
     and the gates of all steps, scan by scan.
@@ -77,14 +82,26 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         return [tuple(weights[k : k + each]) for k in range(0, len(weights), each)]
 
     def forward(
-        x: Array, *rest: Any, directions: int, steps: Steps | None, keep: bool
+        x: Array,
+        *rest: Any,
+        directions: int,
+        steps: Steps | None,
+        keep: bool,
+        every: int | None = None,
+        note: Any = None,
     ) -> tuple[tuple[Array, ...], Walked]:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
-        finals, walked = _forward(kind, _flat(x), states, _rows(mask), weights, directions, rows)
+        own = _cut(kind, every)
+        finals, walked = _forward(own, _flat(x), states, _rows(mask), weights, directions, rows)
+        if note is not None:
+            all_steps = [kind.all_steps(saved) for saved in walked.scans]
+            note.forward(rows, states, weights, walked.inputs, all_steps)
         shape = x.shape[:-1]
-        # Copies: what is kept must not change when a user writes into an output.
-        output = _shaped(walked.outputs[-1], shape).copy()
+        # Copies: what is kept must not change when a user writes into an output. Of segments no
+        # output is kept.
+        last = walked.outputs[-1].copy() if every is None else walked.outputs.pop()
+        output = _shaped(last, shape)
         kept: list[Array] = []
         for saved in walked.scans if keep else ():
             kept += [_shaped(part, shape).copy() for part in kind.all_steps(saved)]
@@ -98,6 +115,8 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         directions: int,
         steps: Steps | None,
         keep: bool,
+        every: int | None = None,
+        note: Any = None,
     ) -> list[Array | None]:
         x, *rest = arrays
         states, mask, weights = tuple(rest[:parts]), rest[parts], grouped(rest[parts + 1 :])
@@ -109,9 +128,9 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
             for k in range(0, len(at_steps), per_scan)
         ]
         dx, d_states, d_mask, d_weights = _backward(
-            kind, walked, states, _rows(mask), weights,
+            _cut(kind, every), walked, states, _rows(mask), weights,
             None if g_output is None else _flat(g_output), upstream, others[:parts],
-            (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions, rows,
+            (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions, rows, note,
         )  # fmt: skip
         return [
             None if dx is None else dx.reshape(x.shape),
@@ -121,11 +140,17 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         ]
 
     def reference(
-        x: Any, *rest: Any, directions: int, steps: Steps | None, keep: bool
+        x: Any,
+        *rest: Any,
+        directions: int,
+        steps: Steps | None,
+        keep: bool,
+        every: int | None = None,
+        note: Any = None,
     ) -> tuple[Any, ...]:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
         output, finals, kept = layers_and_directions(
-            kind.cell, x, states, weights, directions, mask, steps, keep
+            kind.cell, x, states, weights, directions, mask, steps, keep, note
         )
         return (output, *finals, *kept)
 
@@ -134,7 +159,30 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
     declared.__module__ = kind.all_steps.__module__
     declared.__signature__ = _signature(kind.parts)
     outputs = ("output", *(f"{part}_n" for part in kind.parts))
-    return Kernel(forward, backward, reference, outputs)
+    return SequenceKernel(forward, backward, reference, outputs)
+
+
+class SequenceKernel(Kernel):
+    """A kernel that may write on a note, for which it differentiates by hand what is a graph."""
+
+    def differentiate(
+        self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], create_graph: bool
+    ) -> Any:
+        arrays, saved, static = node.saved
+        if create_graph and static.get("note") is not None:
+            plain = [None if one is None else one._array for one in g]
+            needs = tuple([edge is not None for edge in edges])
+            self.backward(plain, saved, arrays, needs, **static)
+            return self._differentiate_reference(arrays, {**static, "note": None}, edges, g)
+        return super().differentiate(node, edges, g, create_graph)
+
+
+def _cut(kind: Recurrence, every: int | None) -> Recurrence:
+    """The kind, with its scans in segments of so many steps; itself for None."""
+    if every is None:
+        return kind
+    forward, backward = in_segments(kind.scan_forward, kind.scan_backward, every)
+    return kind._replace(scan_forward=forward, scan_backward=backward)
 
 
 def _signature(parts: str) -> inspect.Signature:
@@ -205,6 +253,7 @@ def _backward(
     needs: tuple[bool, bool, list[tuple[bool, ...]]],
     directions: int,
     steps: Steps,
+    note: Any,
 ) -> tuple[Array | None, State, Array | None, list[Array | None]]:
     """The gradients of x, the states, the mask and all weights.
 
@@ -216,7 +265,9 @@ def _backward(
     d_mask = np.empty_like(mask) if needs_mask else None
     size = states[0].shape[2]
     d_weights: list[list[Array | None]] = [[] for _ in weights]
-    dy = np.zeros_like(walked.outputs[-1]) if g_output is None else g_output
+    below = walked.inputs[-1]
+    nothing = (len(below), directions * size)
+    dy = np.zeros(nothing, below.dtype) if g_output is None else g_output
     dx: Any = None
     for layer in reversed(range(len(weights) // directions)):
         dx = None
@@ -224,21 +275,30 @@ def _backward(
             number = layer * directions + direction
             dh = dy[:, direction * size : (direction + 1) * size]
             first, *others = upstream[number]
+            arrived = [dh if first is None else dh + first, *others]
+            d_last = tuple(
+                np.zeros_like(state[number]) if g is None else np.array(g[number], order="C")
+                for g, state in zip(g_finals, states, strict=True)
+            )
+            handed: tuple[dict[str, Array], ...] = ()
+            if note is not None:
+                handed = ({},)
+                note.arrived(number, arrived, d_last)
             part: Any
             part, d_first, d_weights[number] = kind.scan_backward(
                 walked.scans[number],
                 walked.inputs[layer],
                 weights[number],
-                [dh if first is None else dh + first, *others],
-                tuple(
-                    np.zeros_like(state[number]) if g is None else np.array(g[number], order="C")
-                    for g, state in zip(g_finals, states, strict=True)
-                ),
+                arrived,
+                d_last,
                 direction == 1,
                 steps,
                 layer > 0 or needs_x,
                 needs_weights[number],
+                *handed,
             )
+            if note is not None:
+                note.differentiated(number, *handed)
             for d_state, gradient in zip(d_states, d_first, strict=True):
                 d_state[number] = gradient
             dx = part if dx is None else np.add(dx, part, out=dx)

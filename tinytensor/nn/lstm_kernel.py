@@ -192,6 +192,7 @@ def _scan_backward(
     steps: Steps,
     needs_x: bool,
     needs: tuple[bool, ...],
+    handed: dict[str, Array] | None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     """The gradients of one scan: of x, of its first h and c, and of its weights.
 
@@ -200,6 +201,8 @@ def _scan_backward(
     w_ih, _, _, _, w_hr, _ = weights
     dh_all: Any = None if w_hr is None else np.empty_like(saved.h)
     dz = _gate_gradients(saved, weights, upstream, d_last, reverse, steps, dh_all)
+    if handed is not None:
+        handed.update(zip("oifg", np.split(dz, 4, axis=1), strict=True))
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
         gradients[0] = _restored(matmul(dz.T, x))

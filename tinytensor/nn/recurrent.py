@@ -18,6 +18,7 @@ from .gru_kernel import gru
 from .lstm_kernel import lstm
 from .module import Module
 from .parameter import Parameter
+from .recording import opened
 from .rnn_kernel import rnn_relu, rnn_tanh
 from .sequence import SequenceLayer
 from .steps import Steps
@@ -47,6 +48,7 @@ class RNNBase(SequenceLayer):
         *,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
+        checkpoint_every: int | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -56,6 +58,7 @@ class RNNBase(SequenceLayer):
         if isinstance(bias, str) and bias != "single":
             raise ValueError(f"{name}: expected bias to be True, False or 'single', got {bias!r}")
         check_dropout(name, "recurrent_dropout", recurrent_dropout)
+        check_every(name, checkpoint_every)
         warn_of_idle_dropout(dropout, num_layers, 4)
         self.mode = mode
         self.input_size = input_size
@@ -68,6 +71,7 @@ class RNNBase(SequenceLayer):
         self.proj_size = proj_size
         self.variational = variational
         self.recurrent_dropout = float(recurrent_dropout)
+        self.checkpoint_every = None if checkpoint_every is None else int(checkpoint_every)
         self._scans: list[list[str | None]] = []
         for layer in range(num_layers):
             below = input_size if layer == 0 else self._output_size * self._directions
@@ -131,7 +135,11 @@ class RNNBase(SequenceLayer):
     def _call(
         self, x: Tensor, initial: tuple[Tensor, ...], steps: Steps | None, keep: bool
     ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
-        """Run the kernel."""
+        """Run the kernel, in segments if there would be two or more and not all is to be kept."""
+        note = None if opened.recorder is None else opened.recorder.layer(self)
+        all_kept = keep or note is not None
+        length = len(x._array if steps is None else steps.sizes)
+        every = self.checkpoint_every
         output, *others = self._kernel(
             x,
             *initial,
@@ -140,6 +148,8 @@ class RNNBase(SequenceLayer):
             directions=self._directions,
             steps=steps,
             keep=keep,
+            every=every if every is not None and every < length and not all_kept else None,
+            note=note,
         )
         parts = len(initial)
         return output, tuple(others[:parts]), others[parts:]
@@ -177,6 +187,7 @@ class RNN(RNNBase):
         *,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
+        checkpoint_every: int | None = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(
@@ -185,7 +196,7 @@ class RNN(RNNBase):
         super().__init__(
             f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
             dropout, bidirectional, 0, device, dtype, variational=variational,
-            recurrent_dropout=recurrent_dropout,
+            recurrent_dropout=recurrent_dropout, checkpoint_every=checkpoint_every,
         )  # fmt: skip
         self.nonlinearity = nonlinearity
         self._kernel = rnn_tanh if nonlinearity == "tanh" else rnn_relu
@@ -221,11 +232,12 @@ class GRU(RNNBase):
         *,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
+        checkpoint_every: int | None = None,
     ) -> None:
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             0, device, dtype, variational=variational,
-            recurrent_dropout=recurrent_dropout,
+            recurrent_dropout=recurrent_dropout, checkpoint_every=checkpoint_every,
         )  # fmt: skip
 
 
@@ -247,6 +259,9 @@ class LSTM(RNNBase):
     variational : dropout draws one mask for all steps (Gal and Ghahramani 2016)
     recurrent_dropout : probability with which elements of h are zeroed in training where W_hh reads
         them, the same ones at all steps (also theirs)
+    checkpoint_every : k, of how many steps only the state at their start is kept, and the rest is
+        computed again in the backward pass: the same numbers, to rounding, in less memory for one
+        more forward, see below; None keeps everything
 
     Parameters of layer k: `weight_ih_l{k}` (4H, I, or D · P above the first), `weight_hh_l{k}`
     (4H, P), `bias_ih_l{k}`, `bias_hh_l{k}` (4H), rows in the order i f g o, `weight_hr_l{k}`
@@ -268,6 +283,13 @@ class LSTM(RNNBase):
         states : h, c and the gates i, f, g, o of every layer, direction and step, in the graph:
             `states.layer(0, "reverse").c`, see `States`
         Neither is for a PackedSequence, which has its own lengths.
+    With checkpoint_every=k a scan (a layer in a direction) holds, besides its input, its output and
+    their gradients, about N H (2 T / k + 11 k) numbers instead of the 11 N H T without: with k of
+    about √T, which is near the best √(T / 5), memory grows as √T. The outputs of the layers below
+    the last stay, N D P T numbers each. All is kept where return_states=True asks for it, and of a
+    sequence of k steps or fewer; under create_graph=True and `unrolled()` every operation is.
+    `utils.checkpoint` does the same for a loop of one's own.
+
     Raises TypeError for an input, a state, lengths or an option of a wrong type, ValueError for an
     input of other than 2 or 3 dimensions, for lengths beyond T and options out of range,
     RuntimeError for other wrong shapes and for mixed dtypes.
@@ -295,6 +317,7 @@ class LSTM(RNNBase):
         forget_bias: float | None = None,
         variational: bool = False,
         recurrent_dropout: float = 0.0,
+        checkpoint_every: int | None = None,
     ) -> None:
         if forget_bias is not None and not bias:
             raise ValueError("LSTM: expected biases for forget_bias=, got bias=False")
@@ -302,7 +325,7 @@ class LSTM(RNNBase):
         super().__init__(
             "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             proj_size, device, dtype, variational=variational,
-            recurrent_dropout=recurrent_dropout,
+            recurrent_dropout=recurrent_dropout, checkpoint_every=checkpoint_every,
         )  # fmt: skip
 
     def _shapes(self, below: int) -> Iterator[tuple[str, tuple[int, ...] | None]]:
@@ -327,6 +350,18 @@ def check_dropout(name: str, option: str, p: float) -> None:
             f"{name}: {option} should be a number in range [0, 1], the probability of an element "
             f"being zeroed, got {p!r}"
         )
+
+
+def check_every(name: str, steps: Any) -> None:
+    if steps is None:
+        return
+    if not isinstance(steps, numbers.Integral) or isinstance(steps, bool):
+        raise TypeError(
+            f"{name}: expected checkpoint_every to be a whole number of steps or None, got "
+            f"{steps!r}; math.isqrt(T) suits sequences of T steps"
+        )
+    if steps < 1:
+        raise ValueError(f"{name}: expected checkpoint_every to be 1 or more, got {steps}")
 
 
 def warn_of_idle_dropout(dropout: float, num_layers: int, stacklevel: int) -> None:

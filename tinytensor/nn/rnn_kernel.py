@@ -90,6 +90,7 @@ def _scan_backward(
     steps: Steps,
     needs_x: bool,
     needs: tuple[bool, ...],
+    handed: dict[str, Array] | None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     """The gradients of one scan: of x, of its first h, and of its weights."""
     w_ih, w_hh, _, _, factors = weights
@@ -107,6 +108,8 @@ def _scan_backward(
         if factors is not None:
             dh *= factors[: len(dh)]
     carried[: len(dh)] = dh
+    if handed is not None:
+        handed["h"] = dz
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
         gradients[0] = matmul(dz.T, x)

@@ -147,6 +147,7 @@ def layers_and_directions(
     mask: Any = None,
     steps: Steps | None = None,
     keep: bool = False,
+    note: Any = None,
 ) -> tuple[Any, State, list[Any]]:
     """The one driver of all recurrent layers: directions side by side, layers in a chain.
 
@@ -156,6 +157,7 @@ def layers_and_directions(
     mask : Tensor (layers - 1, T, N, features), or (layers - 1, rows, features), or None: factors on
         the outputs of all layers but the last (dropout)
     keep : whether the states and gates of all steps are wanted
+    note : None, or what a record has it write on
     Returns the outputs of the last layer, (T, N, directions · H) or (rows, directions · H), reverse
     after forward along the last dimension; the last states, shaped as `states`; and, to `keep`, for
     each scan the parts of the state and the gates of all steps, shaped as its part of the outputs.
@@ -176,12 +178,20 @@ def layers_and_directions(
                     inputs = unbind(x) if steps is None else split(x, sizes)
                     found, last = scan(cell, inputs, start, weights[number], direction == 1)
                     outputs.append(joined([state[0] for state, _ in found]))
+                if note is not None:
+                    note.unrolled(steps, x, start, weights[number], found, outputs[-1])
                 if keep:
                     each_step = ((*state, *gates) for state, gates in found)
-                    kept += [joined(part) for part in zip(*each_step, strict=True)]
+                    parts = [joined(part) for part in zip(*each_step, strict=True)]
+                    kept += parts
+                    if note is not None:
+                        note.unrolled_kept(number, parts)
                 for collected, part in zip(finals, last, strict=True):
                     collected.append(part)
             x = outputs[0] if directions == 1 else cat(outputs, -1)
             if mask is not None and layer < layers - 1:
                 x = x * mask[layer]
-    return x, tuple(stack(collected) for collected in finals), kept
+    last_states = tuple(stack(collected) for collected in finals)
+    if note is not None:
+        note.unrolled_last(last_states)
+    return x, last_states, kept

@@ -14,6 +14,7 @@ from .explain import explain
 from .functional import dropout_mask
 from .module import Module
 from .packing import packed, packing_of, padded
+from .recording import opened
 from .states import ScanStates, States
 from .steps import Steps
 from .utils.rnn import PackedSequence, steps_of
@@ -36,6 +37,7 @@ class SequenceLayer(Module):
     proj_size: int = 0
     bias: bool | str = True
     recurrent_dropout: float = 0.0
+    checkpoint_every: int | None = None
     _state_names: tuple[str, ...] = ("h_0",)
     # What there is at each step: the parts of the state, then the gates.
     _part_names: Sequence[str] = "h"
@@ -123,6 +125,8 @@ class SequenceLayer(Module):
             packing.steps,
             return_states,
         )
+        if opened.recorder is not None:
+            opened.recorder.ordered(self, packing.order._array, steps)
         output, *kept = (padded(rows, packing, steps) for rows in (output, *kept))
         return output, tuple(index_select(part, 1, packing.back) for part in last), kept
 
@@ -147,6 +151,8 @@ class SequenceLayer(Module):
         if states is not None and input.sorted_indices is not None:
             initial = tuple(index_select(part, 1, input.sorted_indices) for part in initial)
         output, last, _ = self._call(input.data, initial, steps, False)
+        if opened.recorder is not None and input.sorted_indices is not None:
+            opened.recorder.ordered(self, input.sorted_indices._array, len(steps.sizes))
         if input.unsorted_indices is not None:
             last = tuple(index_select(part, 1, input.unsorted_indices) for part in last)
         return input._replace(data=output), last, None
@@ -238,6 +244,8 @@ class SequenceLayer(Module):
             parts.append(f"recurrent_dropout={self.recurrent_dropout}")
         if self.bidirectional:
             parts.append("bidirectional=True")
+        if self.checkpoint_every is not None:
+            parts.append(f"checkpoint_every={self.checkpoint_every}")
         return ", ".join(parts)
 
 

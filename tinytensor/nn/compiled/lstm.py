@@ -119,6 +119,7 @@ def scan_backward(
     steps: Steps,
     needs_x: bool,
     needs: tuple[bool, ...],
+    handed: dict[str, Array] | None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     w_ih, w_hh, *_ = weights
     gates, _, c_starts, tanh_c, _, h, h0, h_starts = saved
@@ -132,6 +133,8 @@ def scan_backward(
     else:
         walk = partial(_walk_backward, w_hh, *columns, steps, reverse)
     _run(walk, len(h0), parts)
+    if handed is not None:
+        handed.update(zip("ifgo", np.split(dz, 4, axis=1), strict=True))
     small = len(dz) * max(w_ih.size, w_hh.size) <= _LARGEST_PRODUCT
     if in_loop and parts == 1 and small and steps.uniform and all(needs[:2]):
         dx, *products, of_bias = _products(dz, x, h, h0, w_ih, reverse, needs_x)
