@@ -1,7 +1,6 @@
 """The backward pass: order, arguments, accumulation, what is kept and freed, kernels."""
 
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,18 +9,9 @@ import pytest
 import tinytensor as tt
 from tests.autograd.side_by_side import gives_the_same, refused
 from tinytensor.autograd.kernel import kernel
-from tinytensor.autograd.primitive import PRIMITIVES, primitive
+from tinytensor.autograd.primitive import primitive
 
 grad = tt.autograd.grad
-
-
-@pytest.fixture
-def private_primitives() -> Iterator[None]:
-    """Primitives declared in a test go with it."""
-    before = set(PRIMITIVES)
-    yield
-    for name in set(PRIMITIVES) - before:
-        del PRIMITIVES[name]
 
 
 def memory(tensor: Any) -> weakref.ref[Any]:

@@ -1,7 +1,7 @@
 """Edges of the engine that only a planted mistake had shown to be untested."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 import tinytensor as tt
 from tests.autograd.side_by_side import gives_the_same
 from tinytensor.autograd.kernel import kernel
-from tinytensor.autograd.primitive import PRIMITIVES, primitive
+from tinytensor.autograd.primitive import primitive
 
 functional = tt.autograd.functional
 
@@ -322,15 +322,6 @@ def test_a_kernel_gives_a_gradient_for_each_input() -> None:
 
 
 # -- shapes of gradients
-
-
-@pytest.fixture
-def private_primitives() -> Iterator[None]:
-    """Primitives declared in a test go with it."""
-    before = set(PRIMITIVES)
-    yield
-    for name in set(PRIMITIVES) - before:
-        del PRIMITIVES[name]
 
 
 def test_a_gradient_may_lack_leading_dimensions_of_size_one(private_primitives: None) -> None:

@@ -21,6 +21,7 @@ from .mode import (
     unrolled,
 )
 from .scope import scope
+from .trace import trace
 
 __all__ = [
     "Function",
@@ -43,6 +44,7 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
     "step_sweep",
+    "trace",
     "unrolled",
 ]
 

@@ -69,11 +69,8 @@ def add(held: list[Any], value: Any) -> None:
     elif owned:
         total += value
     else:
-        total = total + value
-        if not isinstance(total, Tensor):  # Tensors are never changed in place: they are recorded
-            total = np.asarray(total)
-            held[2] = True
-        held[1] = total
+        held[1] = total = total + value
+        held[2] = type(total) is np.ndarray  # a number can't be changed in place, a Tensor may not
 
 
 def summed_to(g: Any, shape: tuple[int, ...], node: Node) -> Any:
@@ -99,7 +96,7 @@ def accumulate(tensor: Tensor, value: Any) -> None:
     if isinstance(value, Tensor):  # create_graph: the sum stays in the graph
         tensor._grad = value.clone() if held is None else held + value
     elif held is None:
-        tensor._grad = make(np.array(value, order="C"))
+        tensor._grad = make(value.copy() if type(value) is np.ndarray else np.array(value))
     elif held.requires_grad:
         held = held.detach()
         tensor._grad = make(np.asarray(held._array + value))

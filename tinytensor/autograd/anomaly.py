@@ -100,6 +100,7 @@ def is_anomaly_check_nan_enabled() -> bool:
 class AnomalyWalk(Walk):
     """A walk that stops at the first gradient with a NaN, and warns of the first with an inf."""
 
+    quick = False
     told = False  # of an infinite gradient
 
     def arrive(self, edge: Any, g: Any, source: Node | None) -> None:

@@ -58,22 +58,20 @@ class Kernel:
         mode = threads.mode
         if mode.unrolled:
             return tuple(self.reference(*inputs, **static))
-        arrays = tuple(None if x is None else x._array for x in inputs)
+        # Lists within `tuple`: each takes half the time of a generator, and a kernel for a short
+        # sequence is called often.
+        arrays = tuple([None if x is None else x._array for x in inputs])
         outputs, saved = mode.run(functools.partial(self.forward, *arrays, **static))
-        edges: tuple[Any, ...] = ()
-        if mode.recording:
-            edges = tuple(None if x is None else edge_of(x) for x in inputs)
-        results = tuple(map(make, outputs))
-        if not any(edge is not None for edge in edges):
-            return results
-        kept = tuple(None if x is None else (x._storage, x._storage[0]) for x in inputs)
+        if not mode.recording:
+            return tuple(map(make, outputs))
+        edges = tuple([None if x is None else edge_of(x) for x in inputs])
+        if True not in _needs(edges):
+            return tuple(map(make, outputs))
+        kept = tuple([None if x is None else (x._storage, x._storage[0]) for x in inputs])
         node = record(self, None, edges, (arrays, saved, static), kept, outputs[0], mode)
-        node.shape = tuple(y.shape for y in outputs)
-        node.dtype = tuple(y.dtype for y in outputs)
-        for index, result in enumerate(results):
-            result._node = Output(node, index)
-            result._requires_grad = True
-        return results
+        node.shape = tuple([y.shape for y in outputs])
+        node.dtype = tuple([y.dtype for y in outputs])
+        return tuple([make(y, None, Output(node, k), True) for k, y in enumerate(outputs)])
 
     def __reduce__(self) -> str:
         """A copy, pickled or not, is the kernel itself, by its name in its module."""
@@ -85,21 +83,24 @@ class Kernel:
         """The gradients of the inputs that have an edge: by hand, or from the reference."""
         arrays, saved, static = node.saved
         if create_graph:
-            return self._differentiate_reference(arrays, static, edges, g)
-        needs = tuple(edge is not None for edge in edges)
-        return self.backward(g, saved, arrays, needs, **static)
+            return self._differentiate_reference(node, edges, g, static)
+        return self.backward(g, saved, arrays, _needs(edges), **static)
 
     def _differentiate_reference(
-        self, arrays: Any, static: Static, edges: tuple[Any, ...], g: tuple[Any, ...]
+        self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], static: Static
     ) -> list[Any]:
         """Run the reference on the inputs and ask for its gradients as a graph.
+
+        edges : those of the node whose gradients are wanted. The gradients depend on the other
+            inputs too, so all of them take part in the graph
 
         Each input passes through an identity node of its own and the walk stops there. Else an
         input that depends on another one (a carried state, tied weights) would be counted twice:
         once here, and once when its own gradient goes on.
         """
         doors: list[Any] = []
-        for array, edge in zip(arrays, edges, strict=True):
+        arrays, *_ = node.saved
+        for array, edge in zip(arrays, node.edges, strict=True):
             if array is None:
                 doors.append(None)
             else:
@@ -118,6 +119,11 @@ class Kernel:
             )
         )
         return [None if edge is None else next(gradients) for edge in edges]
+
+
+def _needs(edges: tuple[Any, ...]) -> tuple[bool, ...]:
+    """For each input whether its gradient is wanted."""
+    return tuple([edge is not None for edge in edges])
 
 
 def kernel(

@@ -103,7 +103,8 @@ def _as_function(edge: Any) -> tuple[Any, int]:
 
 def edge_of(tensor: Tensor) -> Any:
     """Where the gradient of a tensor goes: its node, itself if it is a leaf, nowhere (None)."""
-    tensor._renew()
+    if tensor._view is not None:
+        tensor._renew()
     if not tensor._requires_grad:
         return None
     return tensor if tensor._node is None else tensor._node

@@ -31,7 +31,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import FLOATING, Array
-from ..tensor import Tensor, make
+from ..tensor import Storage, Tensor, make
 from .mode import Mode, threads
 from .node import Node, Output, edge_of
 from .refusals import explain
@@ -63,9 +63,10 @@ class Plan:
     rules : (number of the input, function of g and the saved values)
     frees : whether a pass frees something, so that a second one is an error (for a number that was
         multiplied by as well: torch keeps it as a tensor)
+    listed, simple : those of the primitive
     """
 
-    __slots__ = ("frees", "keep", "rules", "save")
+    __slots__ = ("frees", "keep", "listed", "rules", "save", "simple")
 
     def __init__(self, primitive: Primitive, wanted: tuple[int, ...]) -> None:
         self.keep: list[tuple[str, int]] = []
@@ -77,6 +78,8 @@ class Plan:
             positions = [self._position(primitive, name) for name in _arguments(rule)[1:]]
             rules.append((number, _bound(rule, positions)))
         self.rules = tuple(rules)
+        self.listed = primitive.listed
+        self.simple = primitive.simple
         self.frees = any(
             kind == "output"
             or (kind == "value" and number < len(primitive.rules) and primitive.promote is not None)
@@ -97,7 +100,22 @@ class Plan:
         if not keep:
             return lambda values, arrays, output, storage: ((), ())
         if keep == (("output", 0),):
-            return lambda values, arrays, output, storage: ((output,), (_version(storage),))
+
+            def save_output(values: Any, arrays: Any, output: Any, storage: Any) -> tuple[Any, Any]:
+                if type(storage) is tuple:
+                    return (output,), (_version(storage),)
+                return (output,), ((storage, storage[0]),)
+
+            return save_output
+
+        if len(keep) == 1 and keep[0][0] == "value":
+            only = keep[0][1]
+
+            def save_one(values: Any, arrays: Any, output: Any, storage: Any) -> tuple[Any, Any]:
+                version = _version_of(values[only])
+                return (arrays[only],), ((version,) if version else ())
+
+            return save_one
 
         if keep == (("value", 1), ("value", 0)) and set(wanted) == {0, 1}:  # a product
 
@@ -172,11 +190,12 @@ class Primitive:
         arguments, those not `fixed`
     tensors : the arguments, by position, in whose place no number may stand
     view : the result may share memory with the first argument
+    simple : every argument has a rule, and none of the above but `promote` and `tensors` is there
     """
 
     __slots__ = (
         "defaults", "fixed", "forward", "function", "listed", "name", "names", "plans", "promote",
-        "rules", "tensors", "view",
+        "rules", "simple", "tensors", "view",
     )  # fmt: skip
 
     function: Callable[..., Any]
@@ -202,6 +221,7 @@ class Primitive:
         parameters = inspect.signature(forward).parameters.values()
         self.names = tuple(p.name for p in parameters)
         self.defaults = tuple(p.default for p in parameters)
+        self.simple = not view and not listed and len(self.names) == len(rules)
         self.plans: dict[tuple[int, ...], Plan] = {}
         for rule in rules:
             for name in _arguments(rule)[1:] if rule is not None else ():
@@ -280,10 +300,9 @@ def primitive(
         if op.name in PRIMITIVES:
             raise ValueError(f"primitive: {op.name} is declared twice")
         PRIMITIVES[op.name] = op
-        simple = not view and not listed and len(op.names) == len(rules)
-        if simple and len(rules) == 1:
+        if op.simple and len(rules) == 1:
             call = _unary(op)
-        elif simple and len(rules) == 2:
+        elif op.simple and len(rules) == 2:
             call = _binary(op)
         else:
             call = functools.partial(_apply, op)
@@ -337,11 +356,11 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             input._renew()
         if not input._requires_grad:
             return make(y)
-        storage = [0]
         edge = input._node
-        saved, kept = plan.save((input,), (array,), y, storage)
-        node = record(op, plan, (input if edge is None else edge,), saved, kept, y, mode)
-        return make(y, storage, node, True)
+        edges = (input if edge is None else edge,)
+        storage = [0]
+        saved, kept = plan.save((input,), (array,), y, storage) if plan.keep else _NOTHING
+        return _recorded(op, plan, edges, saved, kept, y, storage, mode)
 
     return call
 
@@ -350,6 +369,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
     forward = op.forward
     number = None if 1 in op.tensors else float
     differentiable = any(op.rules)
+    plans = op.plans
 
     def call(input: Any, other: Any) -> Any:
         mode = threads.mode
@@ -392,21 +412,21 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             if edge is None:
                 edge = input
             if second:
-                plan = op.plan(_BOTH)
+                plan = plans.get(_BOTH) or op.plan(_BOTH)
                 edge2 = other._node
                 edges = (edge, other if edge2 is None else edge2)
             else:
-                plan = op.plan(_FIRST)
+                plan = plans.get(_FIRST) or op.plan(_FIRST)
                 edges = (edge, None)
         else:
-            plan = op.plan(_SECOND)
+            plan = plans.get(_SECOND) or op.plan(_SECOND)
             edge = other._node
             edges = (None, other if edge is None else edge)
         if not plan.rules:
             return make(y)
         storage = [0]
-        saved, kept = plan.save((input, other), (a, b), y, storage)
-        return make(y, storage, record(op, plan, edges, saved, kept, y, mode), True)
+        saved, kept = plan.save((input, other), (a, b), y, storage) if plan.keep else _NOTHING
+        return _recorded(op, plan, edges, saved, kept, y, storage, mode)
 
     return call
 
@@ -414,13 +434,14 @@ def _binary(op: Primitive) -> Callable[..., Any]:
 _FIRST = (0,)
 _SECOND = (1,)
 _BOTH = (0, 1)
+_NOTHING: tuple[Any, Any] = ((), ())
 
 
 def record(
     op: Any, plan: Any, edges: tuple[Any, ...], saved: Any, kept: Any, y: Array, mode: Mode
 ) -> Node:
     """A new node of the graph for an operation that gave the array `y`."""
-    node: Node = _new(Node)
+    node = Node()
     node.op = op
     node.plan = plan
     node.edges = edges
@@ -433,6 +454,31 @@ def record(
     node.phase = mode.phase
     node.watchers = None
     return node
+
+
+def _recorded(
+    op: Any, plan: Any, edges: Any, saved: Any, kept: Any, y: Array, storage: Storage, mode: Mode
+) -> Tensor:
+    """A Tensor round the new array `y` with its node: `record` and `make` in one call."""
+    result: Tensor = _new(Tensor)
+    result._array = y
+    result._storage = storage
+    result._node = node = Node()
+    result._requires_grad = True
+    result._grad = None
+    result._view = None
+    node.op = op
+    node.plan = plan
+    node.edges = edges
+    node.saved = saved
+    node.kept = kept
+    node.shape = y.shape
+    node.dtype = y.dtype
+    node.number = mode.next_number()
+    node.scope = mode.scope
+    node.phase = mode.phase
+    node.watchers = None
+    return result
 
 
 def _apply(op: Primitive, *args: Any, **kwargs: Any) -> Any:

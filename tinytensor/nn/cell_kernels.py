@@ -90,8 +90,7 @@ class StepKernel(Kernel):
             check_changed(node, create_graph)
         finally:
             node.kept = kept
-        # All edges, also those that the walk does not follow: what it asks for depends on them.
-        return super().differentiate(node, node.edges, g, create_graph)
+        return super().differentiate(node, edges, g, create_graph)
 
 
 @functools.cache

@@ -173,7 +173,8 @@ class SequenceKernel(Kernel):
             plain = [None if one is None else one._array for one in g]
             needs = tuple([edge is not None for edge in edges])
             self.backward(plain, saved, arrays, needs, **static)
-            return self._differentiate_reference(arrays, {**static, "note": None}, edges, g)
+            static["note"].close()
+            return self._differentiate_reference(node, edges, g, {**static, "note": None})
         return super().differentiate(node, edges, g, create_graph)
 
 
