@@ -220,14 +220,14 @@ def _forward(
     size = states[0].shape[2]
     layers = len(weights) // directions
     walked = Walked([], [], [])
-    finals = tuple(np.empty_like(part) for part in states)
+    finals = [np.empty_like(part) for part in states]
     for layer in range(layers):
         h_out = np.empty((len(x), directions * size), x.dtype)
         for direction in range(directions):
             number = layer * directions + direction
             saved, last = kind.scan_forward(
                 x,
-                tuple(part[number] for part in states),
+                tuple([part[number] for part in states]),
                 weights[number],
                 direction == 1,
                 h_out[:, direction * size : (direction + 1) * size],
@@ -239,7 +239,7 @@ def _forward(
         walked.inputs.append(x)
         walked.outputs.append(h_out)
         x = h_out if mask is None or layer == layers - 1 else h_out * mask[layer]
-    return finals, walked
+    return tuple(finals), walked
 
 
 def _backward(
@@ -262,7 +262,11 @@ def _backward(
     needs : of x, of the mask, of each weight of each scan
     """
     needs_x, needs_mask, needs_weights = needs
-    d_states = tuple(np.empty_like(part) for part in states)
+    # First of the last states, then, as each scan turns its own around, of the first ones.
+    d_states = [
+        np.zeros_like(state) if g is None else np.array(g, order="C")
+        for g, state in zip(g_finals, states, strict=True)
+    ]
     d_mask = np.empty_like(mask) if needs_mask else None
     size = states[0].shape[2]
     d_weights: list[list[Array | None]] = [[] for _ in weights]
@@ -277,10 +281,7 @@ def _backward(
             dh = dy[:, direction * size : (direction + 1) * size]
             first, *others = upstream[number]
             arrived = [dh if first is None else dh + first, *others]
-            d_last = tuple(
-                np.zeros_like(state[number]) if g is None else np.array(g[number], order="C")
-                for g, state in zip(g_finals, states, strict=True)
-            )
+            d_last = tuple([d_state[number] for d_state in d_states])
             handed: tuple[dict[str, Array], ...] = ()
             if note is not None:
                 handed = ({},)
@@ -300,11 +301,12 @@ def _backward(
             )
             if note is not None:
                 note.differentiated(number, *handed)
-            for d_state, gradient in zip(d_states, d_first, strict=True):
-                d_state[number] = gradient
+            for d_state, gradient in zip(d_last, d_first, strict=True):
+                if gradient is not d_state:
+                    d_state[...] = gradient
             dx = part if dx is None else np.add(dx, part, out=dx)
         if layer > 0:
             dy = dx if mask is None else dx * mask[layer - 1]
             if d_mask is not None:
                 d_mask[layer - 1] = dx * walked.outputs[layer - 1]
-    return dx, d_states, d_mask, [g for group in d_weights for g in group]
+    return dx, tuple(d_states), d_mask, [g for group in d_weights for g in group]
