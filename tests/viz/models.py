@@ -72,6 +72,25 @@ def several_outputs() -> Drawn:
     return Drawn([(a * b + d).sum(), c], {"inputs": {"z": z}})
 
 
+def folded_loop() -> Drawn:
+    """A learner's own loop over eight steps with a loss in each."""
+    cell, head = nn.LSTMCell(2, 3), nn.Linear(3, 1)
+    h = c = tt.zeros(1, 3)
+    loss = tt.zeros(())
+    for _ in range(8):
+        h, c = cell(tt.rand(1, 2), (h, c))
+        loss = loss + (head(h) ** 2).sum()
+    return Drawn({"loss": loss}, {"direction": "RL"})
+
+
+def folded_gru() -> Drawn:
+    gru = nn.GRU(2, 3, bidirectional=True)
+    x = tt.rand(8, 1, 2, requires_grad=True)
+    with tt.unrolled():
+        output, _ = gru(x)
+    return Drawn(output, {"inputs": {"x": x}})
+
+
 GOLDEN: dict[str, Callable[[], Drawn]] = {
     function.__name__: function
     for function in (
@@ -83,5 +102,7 @@ GOLDEN: dict[str, Callable[[], Drawn]] = {
         fused_lstm,
         second_order,
         several_outputs,
+        folded_loop,
+        folded_gru,
     )
 }

@@ -19,9 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinytensor as tt
-from tests.viz.models import GOLDEN, shared_operand, unrolled_lstm
+from tests.viz.models import GOLDEN, folded_gru, folded_loop, shared_operand, unrolled_lstm
 from tinytensor import nn, viz
 from tinytensor.autograd.scope import scope
+from tinytensor.viz.looks import HEATS, heated
+from tinytensor.viz.structure import Cluster, Edge, Graph, Node
 
 FOLDER = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]
@@ -247,3 +249,114 @@ def test_a_deep_nest_of_scopes_is_written_without_recursion():
     for inner in reversed(scopes):
         inner.__exit__()
     assert viz.graph(y).source.count("subgraph") == depth + 1
+
+
+# -- folded steps ----------------------------------------------------------------------------------
+
+
+def edge_lines(source: str) -> list[str]:
+    return re.findall(r"^\tn\d+ -> .*$", source, re.M)
+
+
+def test_a_block_is_a_pile_of_frames_with_its_count():
+    outputs, options = folded_gru()
+    root = ET.fromstring(viz.graph(outputs, **options).pipe("svg"))
+    classes = [group.get("class", "").split() for group in root.iter(f"{SVG}g")]
+    assert sum("block" in found for found in classes) == 2
+    assert sum("pile" in found for found in classes) == 4
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert texts.count("t = 1 … 6 ×6") == 2
+    whole = len(viz.extract(outputs).nodes)
+    assert any(f"drawn once ({whole} nodes in all)" in (text or "") for text in texts)
+
+
+def test_what_goes_from_step_to_step_is_labelled_and_counted_once_a_block():
+    outputs, options = folded_loop()
+    source = viz.graph(outputs, **options).source
+    labels = [
+        found[0]
+        for found in (re.findall(r'label="(.*?)"', line) for line in edge_lines(source))
+        if found
+    ]
+    assert {label: labels.count(label) for label in (" h ×5", " c ×5", " sum ×5")} == {
+        " h ×5": 1,
+        " c ×5": 1,
+        " sum ×5": 1,
+    }
+    assert labels.count(" ×6") == 6  # to each parameter
+    loops = [line for line in edge_lines(source) if re.match(r"\tn(\d+) -> n\1 ", line)]
+    assert len(loops) == 3
+    assert all('constraint="false"' in line for line in loops)
+
+
+@pytest.mark.parametrize("name", ["shared_operand", "folded_gru"])
+def test_the_forward_view_turns_every_arrow(name):
+    ends = {}
+    for view in viz.dot.VIEWS:
+        lines = edge_lines(draw(name, view=view).source)
+        ends[view] = [re.match(r"\t(n\d+) -> (n\d+) ", line).groups() for line in lines]
+        assert all(('dir="both"' in line) == (view == "both") for line in lines)
+    assert ends["forward"] == [(b, a) for a, b in ends["backward"]]
+    assert ends["both"] == ends["backward"]
+
+
+def test_a_view_that_there_is_not_is_refused():
+    outputs, _ = shared_operand()
+    with pytest.raises(ValueError, match="view to be one of backward, forward, both, got 'up'"):
+        viz.graph(outputs, view="up")
+
+
+# -- what is written onto nodes and edges ----------------------------------------------------------
+
+
+def plain(name: str, number: int, **given: Any) -> Node:
+    return Node(number, "operation", name, (), **given)
+
+
+def test_lines_heat_and_scale_are_drawn_as_text_colour_and_legend():
+    nodes = (plain("cold", 0, heat=0.0, lines=("norm 1e-9",)), plain("hot", 1, heat=1.0))
+    source = viz.to_dot(Graph(nodes, (Edge(0, 1),), (), scale='norm, "1e-9" … 2'))
+    cold, hot = re.findall(r"^\tn\d \[.*$", source, re.M)
+    assert r'label="cold\nnorm 1e-9"' in cold
+    assert f'fillcolor="{HEATS[0]}" fontcolor="#ffffff"' in cold
+    assert f'fillcolor="{HEATS[-1]}" fontcolor="#000000"' in hot
+    assert r'label="norm\n\"1e-9\" … 2"' in source
+    assert "legend_scale" not in viz.to_dot(Graph((plain("x", 0),), (), ()))
+
+
+@pytest.mark.parametrize("heat", [-1.0, 0.0, 0.3, 0.99, 1.0, 7.0])
+def test_every_heat_has_a_colour_on_which_its_text_can_be_read(heat):
+    look = heated(heat)
+    background, text = (_luminance(look[name]) for name in ("fillcolor", "fontcolor"))
+    low, high = sorted((background, text))
+    assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG 2, contrast of text
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def test_the_scale_of_colours_rises_in_lightness():
+    found = [_luminance(colour) for colour in HEATS]
+    assert found == sorted(found)
+
+
+def test_a_cut_is_drawn_as_scissors_without_an_arrow():
+    nodes = (plain("mul", 0), plain("tanh", 1))
+    source = viz.to_dot(Graph(nodes, (Edge(0, 1, "cut"),), ()))
+    (line,) = edge_lines(source)
+    assert 'label=" ✂"' in line
+    assert 'arrowhead="none"' in line
+    assert "✂: detached, no gradient flows there" in source
+
+
+def test_a_block_named_by_an_attacker_draws_as_that_text():
+    block = Cluster(0, "block", '<b>"&\\N', count=7)
+    nodes = tuple(plain("mul", n, cluster=0, count=7) for n in (0, 1))
+    source = viz.to_dot(Graph(nodes, (Edge(0, 1, label='"];x'),), (block,)))
+    svg = viz.Drawing(body=re.findall(r"^\t.*\n", source, re.M), format="svg").pipe("svg")
+    texts = [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert '<b>"&\\N ×7' in texts
+    assert any('"];x' in (text or "") for text in texts)

@@ -31,7 +31,7 @@ def backward(
     Raises RuntimeError for a tensor outside the graph, a non-scalar without its gradient, a graph
     used twice, a kept value that was changed.
     """
-    roots = _outputs("backward", tensors)
+    roots = outputs_of("backward", tensors)
     targets = None if inputs is None else _inputs("backward", inputs)
     if targets is not None and not targets:
         raise RuntimeError("backward: expected inputs to name at least one tensor, got none")
@@ -84,7 +84,7 @@ def grad(
     if materialize_grads and not allow_unused:
         raise ValueError("grad: expected allow_unused to be True or unset with materialize_grads")
     walk = _differentiate(
-        _outputs("grad", outputs), grad_outputs, retain_graph, create_graph, targets, "grad"
+        outputs_of("grad", outputs), grad_outputs, retain_graph, create_graph, targets, "grad"
     )
     results: list[Any] = []
     for position, target in enumerate(targets):
@@ -103,7 +103,7 @@ def grad(
     return tuple(results)
 
 
-def _outputs(name: str, tensors: Any) -> list[Tensor]:
+def outputs_of(name: str, tensors: Any) -> list[Tensor]:
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     for value in found:
         if not isinstance(value, Tensor):
@@ -149,7 +149,7 @@ def _differentiate(
     name: str,
 ) -> Walk:
     """Run one walk from `roots` in the right mode."""
-    starts = _starting_gradients(roots, gradients, create_graph, name)
+    starts = starting_gradients(roots, gradients, create_graph, name)
     goals = None
     if targets is not None:
         goals = [edge_of(target) for target in targets]
@@ -168,11 +168,11 @@ def _differentiate(
     for edge, start in zip(edges, starts, strict=True):
         if walk.leads(edge):
             walk.arrive(edge, start, None)
-    _follow(walk, threads.mode)
+    follow(walk, threads.mode)
     return walk
 
 
-def _follow(walk: Walk, mode: Mode) -> None:
+def follow(walk: Walk, mode: Mode) -> None:
     """Run a walk in the mode that rules need, and its calls of the user's code in the user's."""
     before = (mode.run, mode.recording, mode.inside_rule, mode.scope, mode.phase)
     silently = mode.run
@@ -217,7 +217,7 @@ def _directly(function: Any, *args: Any) -> Any:
     return function(*args)
 
 
-def _starting_gradients(
+def starting_gradients(
     roots: list[Tensor], gradients: Any, create_graph: bool, name: str
 ) -> list[Any]:
     if gradients is None:

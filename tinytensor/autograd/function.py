@@ -274,6 +274,8 @@ def _recorded(
     node = record(op, None, edges, ctx, (), np.empty(0), mode)
     node.shape = tuple(y._array.shape if isinstance(y, Tensor) else () for y in outputs)
     node.dtype = tuple(y._array.dtype if isinstance(y, Tensor) else _OBJECT for y in outputs)
+    if mode.keep is not None:
+        mode.keep(node, tuple(y._array if isinstance(y, Tensor) else None for y in outputs))
     constant = set(map(id, ctx._constant))
     results: list[Any] = []
     for index, y in enumerate(outputs):

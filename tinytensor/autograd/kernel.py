@@ -71,6 +71,8 @@ class Kernel:
         node = record(self, None, edges, (arrays, saved, static), kept, outputs[0], mode)
         node.shape = tuple([y.shape for y in outputs])
         node.dtype = tuple([y.dtype for y in outputs])
+        if mode.keep is not None:
+            mode.keep(node, outputs)
         return tuple([make(y, None, Output(node, k), True) for k, y in enumerate(outputs)])
 
     def __reduce__(self) -> str:

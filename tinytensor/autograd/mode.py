@@ -40,10 +40,12 @@ class Mode:
     phase : "forward", or "backward" for what `create_graph=True` records
     next_number : gives each node its number; under `detect_anomaly` one that knows its line
     check_nan : backward passes look for NaN
+    keep : None, or called with each new node and its outputs (see viz.values.keep_values)
     """
 
     __slots__ = (
-        "check_nan", "inside_rule", "next_number", "phase", "recording", "run", "scope", "unrolled",
+        "check_nan", "inside_rule", "keep", "next_number", "phase", "recording", "run", "scope",
+        "unrolled",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +57,7 @@ class Mode:
         self.phase = "forward"
         self.next_number: Callable[[], int] = next_number
         self.check_nan = False
+        self.keep: Callable[[Any, Any], None] | None = None
 
 
 class _Threads(threading.local):

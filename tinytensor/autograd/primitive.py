@@ -453,6 +453,8 @@ def record(
     node.scope = mode.scope
     node.phase = mode.phase
     node.watchers = None
+    if mode.keep is not None:
+        mode.keep(node, y)
     return node
 
 
@@ -478,6 +480,8 @@ def _recorded(
     node.scope = mode.scope
     node.phase = mode.phase
     node.watchers = None
+    if mode.keep is not None:
+        mode.keep(node, y)
     return result
 
 
@@ -544,6 +548,8 @@ def _several(
         node = record(op, plan, edges, saved, kept, np.empty(0), mode)
         node.shape = tuple(part.shape for part in y)
         node.dtype = tuple(part.dtype for part in y)
+        if mode.keep is not None:
+            mode.keep(node, y)
     results = []
     for index, part in enumerate(y):
         differentiable = node is not None and part.dtype.kind in FLOATING

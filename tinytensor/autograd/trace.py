@@ -13,7 +13,7 @@ import numpy as np
 from ..dtypes import Array
 from ..tensor import Tensor
 from .accumulate import IndexedGradient, summed_to
-from .backward import _follow, _outputs, _starting_gradients
+from .backward import follow, outputs_of, starting_gradients
 from .mode import threads
 from .node import Node, Output, edge_of
 from .walk import Walk
@@ -100,12 +100,12 @@ def follow_trace(
     The visitor is called within the pass: it gets arrays, which are not to be changed, and does
     nothing with Tensors. Returns what `Trace.leaves` holds.
     """
-    roots = _outputs("trace", outputs)
-    starts = _starting_gradients(roots, gradient, False, "trace")
+    roots = outputs_of("trace", outputs)
+    starts = starting_gradients(roots, gradient, False, "trace")
     walk = _TracedWalk(visitor)
     for root, start in zip(roots, starts, strict=True):
         walk.arrive(edge_of(root), np.array(start), None)
-    _follow(walk, threads.mode)
+    follow(walk, threads.mode)
     return [(leaf, np.asarray(value)) for leaf, value, _ in walk.found.values()]
 
 

@@ -1,8 +1,34 @@
-"""A recorded graph as a picture: `graph(loss)`. It reads the graph and never runs a model."""
+"""A recorded graph as a picture, `graph(loss)`; what a record of `bptt` holds, as several."""
 
 from .dot import to_text as to_dot
 from .drawing import Drawing, graph
 from .engine import LayoutError
 from .extract import extract
+from .pictures import (
+    Picture,
+    gradient_heatmap,
+    lag_matrix,
+    saturation,
+    spectrum,
+    states_over_time,
+    truncation,
+    weight_gradients,
+)
+from .values import keep_values
 
-__all__ = ["Drawing", "LayoutError", "extract", "graph", "to_dot"]
+__all__ = [
+    "Drawing",
+    "LayoutError",
+    "Picture",
+    "extract",
+    "gradient_heatmap",
+    "graph",
+    "keep_values",
+    "lag_matrix",
+    "saturation",
+    "spectrum",
+    "states_over_time",
+    "to_dot",
+    "truncation",
+    "weight_gradients",
+]

@@ -23,6 +23,7 @@ class Clusters:
         self.depths: list[int] = []
         self.in_step: list[bool] = []
         self.numbers: dict[tuple[int, Phase], int] = {}
+        self.modules: dict[int, int] = {}  # id of a module's label -> its number in this drawing
 
     def of_node(self, node: Node) -> int | None:
         """The number of the cluster that a node lies in. To be asked newest node first."""
@@ -106,7 +107,10 @@ class Clusters:
         path = label.path
         around = self._module_around(parent)
         name = path.removeprefix(f"{around}.") if around else path
-        return Cluster(number, scope.kind, name, label.kind, path, call, phase, parent)
+        module = self.modules.setdefault(id(label), len(self.modules))
+        return Cluster(
+            number, scope.kind, name, label.kind, path, call, phase, parent, module=module
+        )
 
     def _module_around(self, cluster: int | None) -> str:
         """The path of the innermost module around a place."""

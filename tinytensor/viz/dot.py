@@ -7,13 +7,30 @@ has its id ("n0") and its kind as a class, for those who style or script the SVG
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from .looks import (
+    BLOCK,
+    CLUSTER_FILLS,
+    CUT,
+    PILE,
+    PILE_FRAME,
+    RECURRENT,
+    STYLES,
+    Attributes,
+    heated,
+    scale_of_heats,
+)
 from .structure import Cluster, Edge, Graph, Node
 
-Attributes = dict[str, str]
-
 DIRECTIONS = ("TB", "BT", "LR", "RL")
+
+# What the picture says about its arrows.
+VIEWS = {
+    "backward": "Backward graph: arrows point the way the gradient flows",
+    "forward": "Forward graph: arrows point the way the values flow",
+    "both": "Both passes: filled arrowheads point the way the gradient flows, "
+    "empty ones the way the values flow",
+}
 
 # How many values of a node are listed one by one in its label.
 _LISTED = 8
@@ -21,72 +38,6 @@ _LISTED = 8
 # Beyond this many nodes dot spends less on straight and short edges: it takes half the time.
 _HURRY = 400
 
-
-class _Style(NamedTuple):
-    """What the legend calls one sort of node, and how it looks."""
-
-    name: str
-    look: Attributes
-
-
-# Shapes differ as well as colours. The hues are those of Okabe and Ito (2008), which people with
-# any kind of colour blindness can tell apart, as outlines; the fills are pale forms of them.
-_STYLES = {
-    "output": _Style(
-        "output",
-        {
-            "shape": "ellipse",
-            "style": "filled",
-            "fillcolor": "#fde3cf",
-            "color": "#d55e00",
-            "margin": "0.02",
-        },
-    ),
-    "operation": _Style(
-        "operation",
-        {"shape": "box", "style": "rounded,filled", "fillcolor": "#ffffff", "color": "#555555"},
-    ),
-    "kernel": _Style(
-        "kernel: many\noperations in one",
-        {
-            "shape": "box",
-            "style": "filled",
-            "fillcolor": "#ffffff",
-            "color": "#555555",
-            "peripheries": "2",
-        },
-    ),
-    "backward": _Style(
-        "operation of an\nearlier backward pass",
-        {"shape": "box", "style": "rounded,filled", "fillcolor": "#f6e1ee", "color": "#a8407f"},
-    ),
-    "parameter": _Style(
-        "parameter",
-        {"shape": "cylinder", "style": "filled", "fillcolor": "#d3e8f5", "color": "#0072b2"},
-    ),
-    "input": _Style(
-        "input",
-        {
-            "shape": "hexagon",
-            "style": "filled",
-            "fillcolor": "#d5efe5",
-            "color": "#009e73",
-            "margin": "0",
-        },
-    ),
-    "saved": _Style(
-        "saved value",
-        {"shape": "note", "style": "filled", "fillcolor": "#fcf6c5", "color": "#8a7d00"},
-    ),
-}
-
-_CLUSTER_FILLS = {
-    "module": "#eef1f4",
-    "layer": "#e4e9ee",
-    "direction": "#eef1f4",
-    "step": "#f8f9fa",
-    "scope": "#f3f0ea",
-}
 
 # One name and not a list: engines without fonts measure text by the tables of a few known names.
 _FONT = "Helvetica"
@@ -98,25 +49,29 @@ def to_text(
     show_shapes: bool = True,
     direction: str = "TB",
     title: str | None = None,
+    view: str = "backward",
 ) -> str:
     """The DOT text of a drawing; see `viz.graph` for the arguments."""
-    body = "".join(body_lines(graph, show_shapes=show_shapes, direction=direction, title=title))
-    return f"digraph {{\n{body}}}\n"
+    lines = body_lines(graph, show_shapes=show_shapes, direction=direction, title=title, view=view)
+    return f"digraph {{\n{''.join(lines)}}}\n"
 
 
 def body_lines(
-    graph: Graph, *, show_shapes: bool, direction: str, title: str | None
+    graph: Graph, *, show_shapes: bool, direction: str, title: str | None, view: str = "backward"
 ) -> Iterator[str]:
     """The lines between the outer braces."""
-    if direction not in DIRECTIONS:
-        raise ValueError(
-            f"graph: expected direction to be one of {', '.join(DIRECTIONS)}, got {direction!r}"
-        )
-    yield from _header(graph, direction, title)
+    _check("direction", direction, DIRECTIONS)
+    _check("view", view, tuple(VIEWS))
+    yield from _header(graph, direction, title, view)
     yield from _legend(graph, direction)
     yield from _nodes_in_clusters(graph, show_shapes, direction)
     for number, edge in enumerate(graph.edges):
-        yield _edge(edge, number, graph)
+        yield _edge(edge, number, graph, direction, view)
+
+
+def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"graph: expected {name} to be one of {', '.join(allowed)}, got {value!r}")
 
 
 def quoted(*lines: str) -> str:
@@ -152,11 +107,17 @@ def _attributes(plain: Attributes, **written: str) -> str:
 # -- the frame -------------------------------------------------------------------------------------
 
 
-def _header(graph: Graph, direction: str, title: str | None) -> Iterator[str]:
+def _header(graph: Graph, direction: str, title: str | None, view: str) -> Iterator[str]:
     lines = [] if title is None else [title]
-    lines.append("Backward graph: arrows point the way the gradient flows")
-    if any(edge.kind == "kept" for edge in graph.edges):
+    lines.append(VIEWS[view])
+    kinds = {edge.kind for edge in graph.edges}
+    if "kept" in kinds:
         lines.append("dashed lines: saved values, no gradient flows there")
+    if "cut" in kinds:
+        lines.append("✂: detached, no gradient flows there")
+    if graph.full is not None:
+        whole = f"{len(graph.full.nodes):,} nodes in all"
+        lines.append(f"×N: N time steps that do the same, drawn once ({whole})")
     layout = {
         "rankdir": direction,
         "labelloc": "t",
@@ -168,7 +129,7 @@ def _header(graph: Graph, direction: str, title: str | None) -> Iterator[str]:
     if len(graph.nodes) > _HURRY:
         layout.update(nslimit="1", nslimit1="1", mclimit="0.3")
     yield f"\tgraph {_attributes(layout, label=quoted(*lines))}\n"
-    plain = {**_STYLES["operation"].look, "fontname": _FONT, "fontsize": "11"}
+    plain = {**STYLES["operation"].look, "fontname": _FONT, "fontsize": "11"}
     yield f"\tnode {_attributes({**plain, 'height': '0.3', 'margin': '0.12,0.06'})}\n"
     edge = {"color": "#555555", "fontname": _FONT, "fontsize": "9", "arrowsize": "0.7"}
     yield f"\tedge {_attributes(edge)}\n"
@@ -177,14 +138,19 @@ def _header(graph: Graph, direction: str, title: str | None) -> Iterator[str]:
 def _legend(graph: Graph, direction: str) -> Iterator[str]:
     """A sample of each sort of node that the drawing has, one below the other."""
     used = {_sort(node) for node in graph.nodes}
-    sorts = [sort for sort in _STYLES if sort in used]
+    sorts = [sort for sort in STYLES if sort in used]
     yield "\tsubgraph cluster_legend {\n"
     frame = {"label": "legend", "style": "rounded", "color": "#bbbbbb", "fontsize": "11"}
     yield f"\t\tgraph {_attributes(frame)}\n"
     for sort in sorts:
-        style = _STYLES[sort]
+        style = STYLES[sort]
         name = quoted(*style.name.split("\n"))
         yield f"\t\tlegend_{sort} {_attributes({**style.look, 'fontsize': '10'}, label=name)}\n"
+    if any(node.heat is not None for node in graph.nodes):
+        yield f"\t\tlegend_scale {_attributes(scale_of_heats(), label=quoted())}\n"
+        text = quoted(*(graph.scale or "heat, low to high").split(", "))
+        yield f"\t\tlegend_heat {_attributes({'shape': 'plain', 'fontsize': '10'}, label=text)}\n"
+        sorts += ["scale", "heat"]
     # In a drawing that leads down each sample is a rank of its own. In one that leads sideways they
     # share a rank, which Graphviz fills from the bottom.
     chain = " -> ".join(f"legend_{sort}" for sort in (sorts if direction == "TB" else sorts[::-1]))
@@ -216,22 +182,28 @@ def _nodes_in_clusters(graph: Graph, show_shapes: bool, direction: str) -> Itera
     for node in members.get(None, ()):
         yield f"\t{_node(node, graph, show_shapes)}"
     waiting = [iter(children.get(None, ()))]  # for each open cluster those inside it yet to come
+    ends: list[str] = []  # the braces that close it
     while waiting:
         indent = "\t" * len(waiting)
         cluster = next(waiting[-1], None)
         if cluster is None:
             waiting.pop()
             if waiting:
-                yield f"{indent[1:]}}}\n"
+                yield f"{indent[1:]}{ends.pop()}\n"
             continue
+        frames = PILE if cluster.kind == "block" else 0
+        for frame in range(frames):
+            look = _attributes({**PILE_FRAME, "class": "pile"}, label=quoted(), tooltip=quoted())
+            yield f"{indent}subgraph cluster_{cluster.number}_{frame} {{ graph {look}\n"
+        ends.append("}" * (frames + 1))
         yield f"{indent}subgraph cluster_{cluster.number} {{\n"
-        yield f"{indent}\tgraph {_cluster(cluster, direction)}\n"
+        yield f"{indent}\tgraph {_cluster(cluster, graph, direction)}\n"
         for node in members.get(cluster.number, ()):
             yield f"{indent}\t{_node(node, graph, show_shapes)}"
         waiting.append(iter(children.get(cluster.number, ())))
 
 
-def _cluster(cluster: Cluster, direction: str) -> str:
+def _cluster(cluster: Cluster, graph: Graph, direction: str) -> str:
     label = cluster.label
     if cluster.phase == "backward" and cluster.parent is None:
         label += ", backward pass"
@@ -241,9 +213,13 @@ def _cluster(cluster: Cluster, direction: str) -> str:
         "labeljust": "r" if direction == "RL" else "l",  # on the left: RL mirrors it
         "fontsize": "11",
         "style": "rounded,filled",
-        "fillcolor": _CLUSTER_FILLS.get(cluster.kind, _CLUSTER_FILLS["scope"]),
+        "fillcolor": CLUSTER_FILLS.get(cluster.kind, CLUSTER_FILLS["scope"]),
         "color": "#9aa5b1",
     }
+    if cluster.kind == "block":
+        look.update(BLOCK)
+    elif cluster.parent is not None and graph.clusters[cluster.parent].kind == "block":
+        look.update(fontname=_FONT, penwidth="1")  # not as the block around it
     tooltip = quoted_tooltip(cluster.path or label)
     return _attributes(look, label=quoted(label), tooltip=tooltip)
 
@@ -252,9 +228,11 @@ def _node(node: Node, graph: Graph, show_shapes: bool) -> str:
     sort = _sort(node)
     look = {"id": node.id, "class": sort}
     if sort != "operation":
-        look.update(_STYLES[sort].look)
+        look.update(STYLES[sort].look)
     if node.note:
         look["style"] = "filled,dashed"
+    if node.heat is not None:
+        look.update(heated(node.heat))
     label = quoted(*_label(node, show_shapes))
     tooltip = quoted_tooltip(*_tooltip(node, graph))
     return f"{node.id} {_attributes(look, label=label, tooltip=tooltip)}\n"
@@ -265,6 +243,7 @@ def _label(node: Node, show_shapes: bool) -> Iterator[str]:
         yield node.name
     if show_shapes or node.kind == "saved":
         yield from _value_lines(node, show_shapes)
+    yield from node.lines
     if node.note:
         yield node.note
 
@@ -287,23 +266,55 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _tooltip(node: Node, graph: Graph) -> Iterator[str]:
     sort = _sort(node)
-    kind = _STYLES[sort].name.replace("\n", " ")
+    kind = STYLES[sort].name.replace("\n", " ")
     yield f"{node.name}: {kind}"
     for value in node.values[:_LISTED]:
         yield f"{value.name} {_shape(value.shape)} {value.dtype}".strip()
     place = graph.place(node)
     if place:
         yield f"in {place}"
+    if node.count > 1:
+        yield f"stands for {node.count:,} of the whole graph"
 
 
-def _edge(edge: Edge, number: int, graph: Graph) -> str:
+def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str) -> str:
     look = {"id": f"e{number}"}
     written = {}
+    source, target = edge.source, edge.target
     if edge.kind == "kept":
         look.update(style="dashed", arrowhead="none")
-    if edge.output:
-        written["label"] = quoted(edge.output)
+    elif edge.kind == "cut":
+        look.update(style="dashed", arrowhead="none", **CUT)
+    elif view == "both":
+        look.update(dir="both", arrowtail="empty")
+    if edge.label:
+        look.update(RECURRENT)
+        if graph.nodes[source].count > 1 and graph.nodes[target].count > 1:
+            look["constraint"] = "false"  # it leads back, to the step before the block's own
+        else:
+            look["weight"] = "100"  # steps stand one after the other
+        if source == target:
+            # One state loops on this side of the node, the next one on the other.
+            sides = "ns" if direction in ("LR", "RL") else "ew"
+            look.update(headport=sides[number % 2], tailport=sides[number % 2])
+    text = _edge_label(edge, graph)
+    if text:
+        written["label"] = quoted(text)
     if edge.operand:
-        source = graph.nodes[edge.source].name
-        written["tooltip"] = quoted_tooltip(f"{source}: gradient of {edge.operand}")
-    return f"\tn{edge.source} -> n{edge.target} {_attributes(look, **written)}\n"
+        name = graph.nodes[source].name
+        written["tooltip"] = quoted_tooltip(f"{name}: gradient of {edge.operand}")
+    if view == "forward":
+        source, target = target, source
+    return f"\tn{source} -> n{target} {_attributes(look, **written)}\n"
+
+
+def _edge_label(edge: Edge, graph: Graph) -> str:
+    parts = [edge.label or edge.output]
+    if edge.kind == "cut":
+        parts.insert(0, "✂")
+    within = graph.nodes[edge.source].count == graph.nodes[edge.target].count == edge.count
+    if edge.count > 1 and not within:
+        parts.append(f"×{edge.count:,}")
+    text = " ".join(part for part in parts if part)
+    # Graphviz writes a label close to its arrow; the space keeps the two apart.
+    return f" {text}" if text != edge.output else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from ..io.whole import write_whole
 from ..tensor import Tensor
 from . import dot
 from .engine import LayoutError, lay_out
-from .extract import extract
+from .extract import extract_with_sources
+from .fold import Collapse, fold
+from .limit import check_size
 from .listing import to_listing
 from .structure import Graph
 
@@ -30,15 +32,29 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     .source is the DOT text, .render("graph.svg") writes a file, .pipe("svg") gives its content.
     """
 
-    def __init__(self, *args: Any, graph: Graph | None = None, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        *args: Any,
+        graph: Graph | None = None,
+        options: dict[str, Any] | None = None,
+        **given: Any,
+    ) -> None:
+        super().__init__(*args, **given)
         self.graph = graph
+        self.options = options or {}
 
     def copy(self) -> Drawing:
         """An independent copy, to be changed."""
         twin: Drawing = super().copy()
         twin.graph = self.graph
+        twin.options = self.options
         return twin
+
+    def unfolded(self) -> Drawing:
+        """The same drawing with every time step that was folded into a block; as it is if none."""
+        if self.graph is None or self.graph.full is None:
+            return self.copy()
+        return _drawn(self.graph.full, self.options)
 
     def pipe(
         self,
@@ -161,6 +177,11 @@ def graph(
     direction: str = "TB",
     max_nodes: int = 2000,
     title: str | None = None,
+    collapse: Collapse = "auto",
+    detail: str = "op",
+    view: str = "backward",
+    show: Sequence[str] = (),
+    color: str | None = None,
 ) -> Drawing:
     """The backward pass of some tensors as a picture: which operations the gradient goes through.
 
@@ -168,7 +189,7 @@ def graph(
     gradient, from the outputs to parameters and inputs. Nested frames are modules, layers,
     directions and time steps; a parameter is drawn once, outside of the steps that use it. A
     kernel, such as the fused LSTM, is one node; record under `tinytensor.unrolled()` to see every
-    gate.
+    gate. Time steps that do the same are folded into one block ×N; `Drawing.unfolded` gives all.
 
     outputs : a Tensor, or Tensors in nested tuples, lists and dicts, named by their places and keys
     inputs : names for leaf tensors that are no parameters: {"x": x}. One that requires no grad is
@@ -178,16 +199,58 @@ def graph(
     show_shapes : write the shapes of the values
     direction : where the arrows lead: "TB" down, "BT" up, "LR" right, "RL" left (so that the time
         steps of a sequence stand from left to right)
-    max_nodes : the most nodes to be drawn
+    max_nodes : the most nodes to be drawn, after all folding
     title : a first line above the picture
+    collapse : from how many identical time steps on they are folded; "auto" for four, "off" for
+        never. The first and the last step stay, and every one that differs from its neighbours: in
+        an operation, an operand, a shape, a dtype, in what it reads or in who reads it
+    detail : how much of a step is drawn: "op", every operation; "cell", the gates; "step",
+        "layer" or "module", one node for each
+    view : what arrows show: "backward", the way of the gradient; "forward", that of the values;
+        "both"
+    show : what to write on the nodes, any of "values", "gradients", "norms" and "formulas" (the
+        local derivative)
+    color : "norm" colours nodes by the norm of their gradient
     Returns a `Drawing`, a `graphviz.Digraph`. The same model gives the same DOT text.
-    Raises ValueError if no output requires grad or there are more than `max_nodes` nodes.
+    Raises ValueError if no output requires grad, for an option that is none of the above, or if
+    there are more than `max_nodes` nodes, with the options that make them fewer.
 
     >>> import tinytensor as tt
     >>> x = tt.tensor([1.0, 2.0], requires_grad=True)
     >>> tt.viz.graph((x * x).sum(), inputs={"x": x})
     <Drawing: 4 nodes, 4 edges>
+    >>> cell = tt.nn.RNNCell(1, 2)
+    >>> h = tt.zeros(1, 2)
+    >>> for t in range(100):
+    ...     h = cell(tt.ones(1, 1), h)
+    >>> drawing = tt.viz.graph(h)
+    >>> drawing
+    <Drawing: 8 nodes, 16 edges>
+    >>> drawing.unfolded()
+    <Drawing: 105 nodes, 500 edges>
     """
-    structure = extract(outputs, inputs=inputs, show_saved=show_saved, max_nodes=max_nodes)
-    lines = dot.body_lines(structure, show_shapes=show_shapes, direction=direction, title=title)
-    return Drawing(body=lines, filename="backward_graph.gv", format="svg", graph=structure)
+    folds = collapse != "off" or detail != "op"
+    structure, sources = extract_with_sources(
+        outputs, inputs=inputs, show_saved=show_saved, max_nodes=max_nodes, folds=folds
+    )
+    if show or color is not None:
+        from .annotate import annotate
+
+        structure = annotate(structure, sources, show, color)
+    if detail != "op":
+        from .detail import at_detail
+
+        structure = at_detail(structure, detail)
+    structure = fold(structure, collapse)
+    check_size(
+        len(structure.nodes), max_nodes, saved=show_saved, folded=collapse != "off", detail=detail
+    )
+    options = {"show_shapes": show_shapes, "direction": direction, "title": title, "view": view}
+    return _drawn(structure, options)
+
+
+def _drawn(structure: Graph, options: dict[str, Any]) -> Drawing:
+    lines = dot.body_lines(structure, **options)
+    return Drawing(
+        body=lines, filename="backward_graph.gv", format="svg", graph=structure, options=options
+    )

@@ -15,7 +15,9 @@ from ..autograd.node import Output, edge_of, node_of
 from ..autograd.scope import Label
 from ..tensor import Tensor
 from .clusters import Clusters
+from .limit import check_size
 from .recorded import (
+    dtype_name,
     keeps_something,
     kept_storages,
     operand_name,
@@ -33,23 +35,43 @@ def extract(
     *,
     inputs: Mapping[str, Tensor] | None = None,
     show_saved: bool = False,
-    max_nodes: int = 2000,
+    max_nodes: int | None = 2000,
 ) -> Graph:
     """The backward graph of `outputs`; see `viz.graph` for the arguments and errors."""
+    graph, _ = extract_with_sources(
+        outputs, inputs=inputs, show_saved=show_saved, max_nodes=max_nodes
+    )
+    return graph
+
+
+def extract_with_sources(
+    outputs: Any,
+    *,
+    inputs: Mapping[str, Tensor] | None = None,
+    show_saved: bool = False,
+    max_nodes: int | None = None,
+    folds: bool = False,
+) -> tuple[Graph, list[Any]]:
+    """As `extract`, and for each node of the drawing what it was taken from.
+
+    That is the engine's node for an operation and for its saved values, the Tensor for anything
+    else. It keeps the engine's graph alive.
+
+    folds : whether fewer nodes may be drawn in the end. Then a graph of more than `max_nodes` is
+        refused only if it has no clusters to make them fewer by
+    """
     roots = named_tensors(outputs)
     names = _named_inputs(inputs)
     found, leaves = _reachable(tensor for _, tensor in roots)
     count = len(roots) + len(found) + leaves
     if show_saved:
         count += sum(map(keeps_something, found))
-    if count > max_nodes:
-        saved = ", show_saved=False" if show_saved else ""
-        raise ValueError(
-            f"graph: expected at most {max_nodes:,} nodes, got {count:,}; draw fewer time steps, "
-            f"draw without tt.unrolled(){saved}, or raise max_nodes"
-        )
+    if not folds or all(node.scope is None for node in found):
+        check_size(count, max_nodes, saved=show_saved, folded=folds)
     in_backward_order = sorted(found, key=lambda node: node.number, reverse=True)
-    return _Extraction(names, show_saved).run(roots, in_backward_order)
+    extraction = _Extraction(names, show_saved)
+    graph = extraction.run(roots, in_backward_order)
+    return graph, extraction.sources
 
 
 def named_tensors(outputs: Any) -> list[tuple[str, Tensor]]:
@@ -140,6 +162,7 @@ class _Extraction:
         self.clusters = Clusters()
         self.homes: dict[int, int | None] = {}  # id of a leaf -> the cluster that it is drawn in
         self.nodes: list[Node] = []
+        self.sources: list[Any] = []
         self.numbers: dict[Any, int] = {}  # a recorded node, or the id of a leaf -> its number
         self.edges: list[tuple[int, Any, EdgeKind, str, str]] = []  # (source, key in numbers, ...)
 
@@ -190,6 +213,7 @@ class _Extraction:
 
     def _add(
         self,
+        source: Any,
         kind: Kind,
         name: str,
         values: tuple[Value, ...],
@@ -199,18 +223,20 @@ class _Extraction:
         note: str = "",
     ) -> int:
         number = len(self.nodes)
+        self.sources.append(source)
         self.nodes.append(Node(number, kind, name, values, cluster, phase, kernel, note))
         return number
 
     def _add_output(self, name: str, tensor: Tensor) -> None:
         edge = edge_of(tensor)
         note = "no gradient" if edge is None else ""
-        number = self._add("output", name, (_value_of(tensor),), note=note)
+        number = self._add(tensor, "output", name, (_value_of(tensor),), note=note)
         if edge is not None:
             self._connect(number, edge, "")
 
     def _add_operation(self, node: Recorded, place: int | None) -> None:
         number = self._add(
+            node,
             "operation",
             node.op.name.strip("_"),
             values_of(node),
@@ -247,11 +273,11 @@ class _Extraction:
         name = "" if label is None else label.path
         name = name or self.names.get(id(edge), "parameter")
         home = self.homes.get(id(edge))
-        self.numbers[id(edge)] = self._add("parameter", name, (_value_of(edge),), home)
+        self.numbers[id(edge)] = self._add(edge, "parameter", name, (_value_of(edge),), home)
 
     def _add_input(self, tensor: Tensor, note: str = "") -> None:
         name = self.names.get(id(tensor), "input")
-        self.numbers[id(tensor)] = self._add("input", name, (_value_of(tensor),), note=note)
+        self.numbers[id(tensor)] = self._add(tensor, "input", name, (_value_of(tensor),), note=note)
 
     def _add_constants(self, node: Recorded, number: int) -> None:
         """Lead from an operation to the named inputs that it keeps and that get no gradient."""
@@ -267,13 +293,15 @@ class _Extraction:
         """One box for all that an operation keeps."""
         freed = was_freed(node)
         values = tuple(
-            Value(name + "".join(f"[{part}]" for part in inside), array.shape, str(array.dtype))
+            Value(
+                name + "".join(f"[{part}]" for part in inside), array.shape, dtype_name(array.dtype)
+            )
             for name, inside, array in saved_of(node)
         )
         if not values and not freed:
             return
         note = "freed by backward()" if freed else ""
-        box = self._add("saved", "saved values", values, place, phase_of(node), note=note)
+        box = self._add(node, "saved", "saved values", values, place, phase_of(node), note=note)
         self.numbers[node, "saved"] = box
         self.edges.append((number, (node, "saved"), "kept", "", ""))
 
@@ -290,4 +318,4 @@ def _label_of(parameter: Tensor) -> Label | None:
 
 
 def _value_of(tensor: Tensor) -> Value:
-    return Value("", tuple(tensor.shape), str(tensor._array.dtype))
+    return Value("", tuple(tensor.shape), dtype_name(tensor._array.dtype))

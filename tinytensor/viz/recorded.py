@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,24 @@ def phase_of(node: Node) -> Phase:
     return "backward" if node.phase == "backward" else "forward"
 
 
+# The names of dtypes and the values of nodes are the same few again and again, and NumPy takes its
+# time to spell a dtype.
+dtype_name: Callable[[Any], str] = functools.cache(str)
+
+
 def values_of(node: Node) -> tuple[Value, ...]:
     """The outputs of a node."""
-    if not isinstance(node.dtype, tuple):
-        return (Value("", tuple(node.shape), str(node.dtype)),)
+    if isinstance(node.dtype, tuple):
+        names = tuple(output_name(node, index) for index in range(len(node.dtype)))
+        return _values(names, node.shape, node.dtype)
+    return _values(("",), (node.shape,), (node.dtype,))
+
+
+@functools.lru_cache(maxsize=1024)
+def _values(names: Any, shapes: Any, dtypes: Any) -> tuple[Value, ...]:
     return tuple(
-        Value(output_name(node, index), tuple(shape), str(dtype))
-        for index, (shape, dtype) in enumerate(zip(node.shape, node.dtype, strict=True))
+        Value(name, tuple(shape), dtype_name(dtype))
+        for name, shape, dtype in zip(names, shapes, dtypes, strict=True)
     )
 
 

@@ -1,0 +1,238 @@
+"""`with record(model) as rec:` what a forward and a backward pass did, in every recurrent layer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, SupportsIndex
+
+from ..dtypes import Array
+from ..nn.cell_kernels import StepKernel
+from ..nn.cells import RNNCellBase
+from ..nn.module import Module
+from ..nn.recording import opened
+from ..nn.recurrent import RNNBase
+from ..nn.states import DIRECTIONS
+from ..tensor import Tensor
+from .cell_note import CellNote
+from .layer_note import LayerNote
+from .truncation import Truncation
+from .view import View
+
+
+def record(model: Module) -> Record:
+    """Keep what the recurrent layers and cells in a model do, forward and backward.
+
+        with bptt.record(model) as rec:
+            loss = loss_fn(model(x), y)
+            loss.backward()
+        rec["lstm"].layer(0, "forward").c_grad    # (T, N, H)
+
+    Recorded are `nn.RNN`, `nn.GRU`, `nn.LSTM` and loops over their cells, if they are the model or
+    in it, when the model runs in this thread inside the block, with or without `no_grad`. The model
+    runs as it would, on its kernels, and under `tt.unrolled()` in primitives. A backward pass is
+    recorded whenever it comes through what was recorded; gradients of several add up, as in
+    `.grad`; see `Record.zero_grad`. After one with `create_graph=True` no more are recorded: they
+    may be second derivatives.
+
+    Memory: what the kernels keep for the backward pass, not let go after it, with δz and what
+    arrived at the outputs: for each layer and direction T N (11 H + I) numbers in an LSTM, T N
+    (8 H + I) in a GRU, T N (3 H + I) in an RNN, in place of what the backward pass would free; and
+    the weights once. All else is computed when asked for. A layer with `checkpoint_every` keeps all
+    while it is recorded. It goes when the record goes.
+
+    Raises TypeError for what is no Module, RuntimeError for a record inside another.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"record: expected a Module, got {type(model).__name__}; record the module that holds "
+            "the recurrent layers"
+        )
+    return Record(model)
+
+
+class Record:
+    """What was recorded: `rec[path]` is the last call of a module, `rec.calls(path)` are all."""
+
+    def __init__(self, model: Module) -> None:
+        self._places = {
+            id(module): (path, module)
+            for path, module in model.named_modules()
+            if isinstance(module, RNNBase | RNNCellBase)
+        }
+        self._notes: dict[str, list[LayerNote | CellNote]] = {}
+        self._loops: dict[int, CellNote] = {}  # id of the h that a loop has come to -> the loop
+        self._loop: CellNote | None = None  # that of the step being made
+
+    def __enter__(self) -> Record:
+        if opened.recorder is not None:
+            raise RuntimeError(
+                "record: expected one record at a time, got a second inside it; record a module "
+                "that holds all"
+            )
+        opened.recorder = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        opened.recorder = None
+        self._loop = None
+        self._loops.clear()
+
+    # -- reading
+
+    @property
+    def paths(self) -> list[str]:
+        """The names of the modules that were called, as `named_modules` gives them."""
+        return [path for path, notes in self._notes.items() if any(note.scans for note in notes)]
+
+    def calls(self, path: str) -> list[RecordedLayer]:
+        """All calls of a module, in their order; of a cell all loops, see `RecordedLayer`."""
+        found = [note for note in self._notes.get(path, ()) if note.scans]
+        if not found:
+            known = ", ".join(map(repr, self.paths)) or "none: no recurrent layer was called"
+            raise KeyError(f"record: expected one of {known}; got {path!r}")
+        return [RecordedLayer(note) for note in found]
+
+    def __getitem__(self, path: str) -> RecordedLayer:
+        return self.calls(path)[-1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def truncation(
+        self, lengths: Sequence[SupportsIndex] | None = None
+    ) -> dict[str, list[Truncation]]:
+        """Truncated against full gradient: path -> of each layer and direction of the last call.
+
+        See `truncation.against_full`.
+        """
+        return {
+            path: [view.truncation(lengths) for view in self[path].views] for path in self.paths
+        }
+
+    def zero_grad(self) -> None:
+        """Forget the gradients, so that the next backward pass stands alone."""
+        for notes in self._notes.values():
+            for note in notes:
+                note.zero_grad()
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        pictures: Sequence[str] | None = None,
+    ) -> None:
+        """Write a page with all pictures and how to read them; see `viz.report.write_report`."""
+        from ..viz.report import write_report
+
+        write_report(self, path, title=title, pictures=pictures)
+
+    def __repr__(self) -> str:
+        lines = [f"  {path!r}: {call!r}" for path in self.paths for call in self.calls(path)]
+        return "\n".join(["Record(", *lines, ")"])
+
+    # -- written by nn, see `nn.recording`
+
+    def layer(self, module: RNNBase) -> LayerNote | None:
+        """A note for a call of a layer; None if it is not in the model."""
+        path, _ = self._places.get(id(module), (None, None))
+        if path is None:
+            return None
+        directions = 2 if module.bidirectional else 1
+        note = LayerNote(module.mode.lower(), path, module._scans, directions)
+        self._notes.setdefault(path, []).append(note)
+        return note
+
+    def ordered(self, module: Module, order: Array, length: int) -> None:
+        """In which order the sequences of the last call of a layer are, and of how many steps."""
+        path, _ = self._places.get(id(module), (None, None))
+        note = None if path is None else self._notes[path][-1]
+        if isinstance(note, LayerNote):
+            note.ordered(order, length)
+
+    def step(
+        self,
+        cell: RNNCellBase,
+        kernel: StepKernel,
+        given: Sequence[Tensor] | None,
+        state: Sequence[Tensor],
+        weights: Sequence[Tensor | None],
+    ) -> Callable[..., Any]:
+        """The kernel for a call of a cell; it itself if the cell is not in the model."""
+        path, _ = self._places.get(id(cell), (None, None))
+        if path is None:
+            return kernel
+        note = None if given is None else self._loops.pop(id(given[0]), None)
+        if note is None or note.path != path or not note.goes_on(given or (), weights):
+            note = CellNote(kernel, path, state, weights)
+            self._notes.setdefault(path, []).append(note)
+        self._loop = note
+        return note.next_step()
+
+    def stepped(self, after: Sequence[Tensor]) -> None:
+        """The state that a call of a cell gives to its user, from which a loop may go on."""
+        note = self._loop
+        if note is not None:
+            note.stands(after)
+            self._loops[id(after[0])] = note
+            self._loop = None
+
+
+class RecordedLayer:
+    """One call of a recurrent layer: `layer(0, "reverse")` is a `View` of it.
+
+    For a cell in a learner's own loop it is a run of calls, each of which starts from the very
+    states that the one before it gave; any other call begins a new one, as does a change of the
+    weights. It is layer 0, forward, and its steps are the calls.
+    """
+
+    def __init__(self, note: LayerNote | CellNote) -> None:
+        self._note = note
+
+    @property
+    def views(self) -> list[View]:
+        """All layers and directions: layer 0 forward, layer 0 reverse, layer 1 forward, ..."""
+        return [self._view(number) for number in range(self._note.scans)]
+
+    def layer(self, number: int = 0, direction: str = "forward") -> View:
+        """Layer `number`, counted from 0, in a direction, "forward" or "reverse".
+
+        Raises IndexError for a layer, ValueError for a direction that the module does not have.
+        """
+        known = DIRECTIONS[: self._note.directions]
+        layers = self._note.scans // len(known)
+        if not 0 <= number < layers:
+            raise IndexError(f"record: expected a layer from 0 to {layers - 1}, got {number}")
+        if direction not in known:
+            raise ValueError(f"record: expected a direction of {known}, got {direction!r}")
+        return self._view(number * len(known) + known.index(direction))
+
+    def weight_grad_steps(self, name: str, by_gate: bool = False) -> Any:
+        """What each step adds to the gradient of a parameter; see `View.weight_grad_steps`."""
+        return self._owner(name).weight_grad_steps(name, by_gate)
+
+    def weight_grad_norms(self, name: str, by_gate: bool = False) -> Any:
+        """The norms of these parts, (T,); see `View.weight_grad_norms`."""
+        return self._owner(name).weight_grad_norms(name, by_gate)
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters of all layers and directions."""
+        return [name for view in self.views for name in view.scan.names]
+
+    def __repr__(self) -> str:
+        return f"RecordedLayer({', '.join(map(repr, self.views))})"
+
+    def _view(self, number: int) -> View:
+        return View(self._note.scan(number))
+
+    def _owner(self, name: str) -> View:
+        """The layer and direction of a parameter."""
+        for view in self.views:
+            if name in view.scan.names:
+                return view
+        raise KeyError(f"record: expected one of {', '.join(self.parameters)}, got {name!r}")

@@ -1,0 +1,27 @@
+"""The limit of nodes in a drawing, and what to do about a graph beyond it."""
+
+from __future__ import annotations
+
+
+def check_size(
+    count: int, limit: int | None, *, saved: bool = False, folded: bool = True, detail: str = "op"
+) -> None:
+    """Raise ValueError if a drawing has more nodes than the limit, with the options that help.
+
+    saved, folded, detail : what was asked for, so that nothing is advised that is there already
+    """
+    if limit is None or count <= limit:
+        return
+    cures = []
+    if not folded:
+        cures.append('fold time steps with collapse="auto"')
+    if detail == "op":
+        cures.append('draw less of each step with detail="cell" or detail="layer"')
+    elif detail in ("cell", "step"):
+        cures.append('draw less of each step with detail="layer"')
+    cures.append("draw fewer time steps")
+    cures.append("draw without tt.unrolled()" + (", show_saved=False" if saved else ""))
+    raise ValueError(
+        f"graph: expected at most {limit:,} nodes, got {count:,}; {', '.join(cures)}, "
+        "or raise max_nodes"
+    )
