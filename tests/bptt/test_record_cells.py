@@ -258,3 +258,39 @@ def test_a_layer_of_cells_of_ones_own_is_loops(kind):
     np.testing.assert_array_equal(forward, y.detach().numpy()[..., :H])
     # The calls of the reverse direction are its steps, so they go from the end of time.
     np.testing.assert_array_equal(reverse[::-1], y.detach().numpy()[..., H:])
+
+
+def test_what_was_recorded_stays_when_inputs_states_and_gradients_are_written_into():
+    cell = nn.LSTMCell(INPUTS, H)
+    xs, coefficients = list(tt.randn(T, N, INPUTS)), tt.randn(N, H)
+    first = tt.randn(N, H), tt.randn(N, H)
+    with bptt.record(cell) as rec:
+        state = first
+        for x in xs:
+            state = cell(x, state)
+        state[0].backward(coefficients)
+    view = rec[""].layer(0)
+    with tt.no_grad():
+        for tensor in (*xs, *first, *state, coefficients, *cell.parameters()):
+            tensor.zero_()
+    after = rec[""].layer(0)
+    for name in ("h", "c", "h_grad", "c_grad", "i_grad", "h_grad_immediate"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(view, name))
+        assert getattr(after, name).any()
+    for name in view.scan.names:
+        parts = view.weight_grad_steps(name)
+        np.testing.assert_array_equal(after.weight_grad_steps(name), parts)
+        np.testing.assert_allclose(
+            parts.sum(0), getattr(cell, name).grad.numpy(), rtol=1e-4, atol=1e-6
+        )
+
+
+def test_a_cell_that_goes_on_from_another_with_the_same_weights_has_a_loop_of_its_own():
+    cells = nn.ModuleList([nn.GRUCell(INPUTS, H), nn.GRUCell(INPUTS, H)])
+    for name, parameter in cells[0].named_parameters():
+        setattr(cells[1], name, parameter)
+    with bptt.record(cells) as rec:
+        h = cells[0](tt.randn(N, INPUTS))
+        cells[1](tt.randn(N, INPUTS), h).sum().backward()
+    assert rec.paths == ["0", "1"]
+    np.testing.assert_array_equal(rec["1"].layer(0).scan.h0, h.detach().numpy())

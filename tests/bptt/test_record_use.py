@@ -8,6 +8,8 @@ import pytest
 
 import tinytensor as tt
 from tinytensor import bptt, nn, viz
+from tinytensor.bptt import lags, spectrum
+from tinytensor.bptt.truncation import against_full
 from tinytensor.nn.recording import opened
 from tinytensor.utils.checkpoint import checkpoint
 
@@ -331,3 +333,21 @@ def test_a_record_keeps_no_graph():
     gc.collect()
     assert [reference() for reference in gone] == [None] * 3
     assert rec[""].layer(0).h_grad.all()
+
+
+def test_a_view_asks_the_rest_of_the_package():
+    rec = recorded(nn.LSTM(INPUTS, H))
+    view = rec[""].layer(0)
+    np.testing.assert_array_equal(view.lag_matrix(), lags.lag_matrix(view.scan))
+    np.testing.assert_array_equal(view.lag_matrix("c"), lags.lag_matrix(view.scan, "c"))
+    np.testing.assert_array_equal(
+        view.step_singular_values((1,), "hc"), spectrum.singular_values(view.scan, (1,), "hc")
+    )
+    np.testing.assert_array_equal(
+        view.lag_spectrum((2,), "h", 3).product, spectrum.over_lags(view.scan, (2,), "h", 3).product
+    )
+    found = rec.truncation([1, 3])[""][0]
+    assert found.lengths == view.truncation([1, 3]).lengths == (1, 3)
+    np.testing.assert_array_equal(
+        found.cosine["weight_hh_l0"], against_full(view.scan, [1, 3]).cosine["weight_hh_l0"]
+    )

@@ -59,6 +59,7 @@ class CellNote:
     """Calls of an `nn.RNNCell`, `nn.GRUCell` or `nn.LSTMCell`, each from the state before it.
 
     kind, path : as in `Scan`
+    names : of the one scan the names of its parameters
     Gradients of several backward passes add up, as in `.grad`.
     """
 
@@ -73,6 +74,7 @@ class CellNote:
     ) -> None:
         self.kind = kernel.name.removesuffix("_cell")
         self.path = path
+        self.names = [[role for role, w in zip(_ROLES, weights, strict=True) if w is not None]]
         self._kernel = recorded(kernel)
         self._first = [part._array.copy() for part in state]
         self._weights = [None if one is None else one._array.copy() for one in weights]
@@ -139,7 +141,7 @@ class CellNote:
         with_c = self.kind == "lstm"
         scan = Scan(
             self.kind, self.path, 0, "forward", Steps((len(first[0]),) * len(done), len(first[0])),
-            None, len(done), weights, {role: role for role in _ROLES if weights[role] is not None},
+            None, len(done), weights, {role: role for role in self.names[0]},
             None, np.concatenate([step.x for step in done]), first[0],
             first[1] if with_c else None, states[0], states[1] if with_c else None,
             dict(zip(named, gates, strict=True)),

@@ -38,8 +38,11 @@ def record(model: Module) -> Record:
     Memory: what the kernels keep for the backward pass, not let go after it, with δz and what
     arrived at the outputs: for each layer and direction T N (11 H + I) numbers in an LSTM, T N
     (8 H + I) in a GRU, T N (3 H + I) in an RNN, in place of what the backward pass would free; and
-    the weights once. All else is computed when asked for. A layer with `checkpoint_every` keeps all
-    while it is recorded. It goes when the record goes.
+    the weights once. A loop over cells: T N (9 H + I), (7 H + I), (4 H + I). All else is computed
+    when asked for. A layer with `checkpoint_every` keeps all while it is recorded. The memory goes
+    when the record goes; one that was made for each training step holds that of one step.
+
+    Time: about 5 to 15 hundredths of a training step, most for the smallest.
 
     Raises TypeError for what is no Module, RuntimeError for a record inside another.
     """
@@ -222,7 +225,7 @@ class RecordedLayer:
     @property
     def parameters(self) -> list[str]:
         """The names of the parameters of all layers and directions."""
-        return [name for view in self.views for name in view.scan.names]
+        return [name for names in self._note.names for name in names if name is not None]
 
     def __repr__(self) -> str:
         return f"RecordedLayer({', '.join(map(repr, self.views))})"
@@ -232,7 +235,7 @@ class RecordedLayer:
 
     def _owner(self, name: str) -> View:
         """The layer and direction of a parameter."""
-        for view in self.views:
-            if name in view.scan.names:
-                return view
+        for number, names in enumerate(self._note.names):
+            if name in names:
+                return self._view(number)
         raise KeyError(f"record: expected one of {', '.join(self.parameters)}, got {name!r}")

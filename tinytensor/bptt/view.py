@@ -33,7 +33,8 @@ class View:
     """The states, gates and gradients of one layer in one direction, arrays (T, N, H).
 
     h, c : the states after each step, c of an LSTM
-    i, f, g, o : the (activated) gates of an LSTM; r, z, n : of a GRU, and q = W_hn h + b_hn
+    i, f, g, o : the (activated) gates of an LSTM; r, z, n : of a GRU, and q = W_hn h + b_hn, which
+        r multiplies
     h_grad, c_grad, i_grad, ... : the gradient of the loss for each: the total derivative, with all
         that comes back through later steps of this scan, through layers above and from the outside.
         At the last step of a sequence that of the last state belongs to it

@@ -202,7 +202,7 @@ def _scan_backward(
     dh_all: Any = None if w_hr is None else np.empty_like(saved.h)
     dz = _gate_gradients(saved, weights, upstream, d_last, reverse, steps, dh_all)
     if handed is not None:
-        handed.update(zip("oifg", np.split(dz, 4, axis=1), strict=True))
+        handed.update(zip("oifg", (_gate(dz, k) for k in range(4)), strict=True))
     gradients: list[Array | None] = [None] * len(weights)
     if needs[0]:
         gradients[0] = _restored(matmul(dz.T, x))

@@ -17,7 +17,7 @@ from ...dtypes import Array
 from ...parallel import in_parts, matmul, parts_of
 from ..blocks import in_blocks, of_blocks
 from ..layers_kernel import State, Weights
-from ..lstm_kernel import Saved, _cells, _reordered
+from ..lstm_kernel import Saved, _cells, _gate, _reordered
 from ..steps import Steps, bias_of, memory_of_starts, recurrent_gradient
 from . import loops
 
@@ -134,7 +134,7 @@ def scan_backward(
         walk = partial(_walk_backward, w_hh, *columns, steps, reverse)
     _run(walk, len(h0), parts)
     if handed is not None:
-        handed.update(zip("ifgo", np.split(dz, 4, axis=1), strict=True))
+        handed.update(zip("ifgo", (_gate(dz, k) for k in range(4)), strict=True))
     small = len(dz) * max(w_ih.size, w_hh.size) <= _LARGEST_PRODUCT
     if in_loop and parts == 1 and small and steps.uniform and all(needs[:2]):
         dx, *products, of_bias = _products(dz, x, h, h0, w_ih, reverse, needs_x)
