@@ -11,7 +11,7 @@ SETTINGS := setup.cfg pyproject.toml constraints.txt
 # One thing at a time, also under -j: two installs into one environment would meet.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test long mutants lint types golden bench stubs setup clean
+.PHONY: help demo test long mutants lint types golden bench stubs setup browser clean
 
 help:
 	@echo "make demo    learn to highlight Python; writes into out/ (short: make demo STEPS=20)"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench   the speed beside torch's: table, JSON, plot (short: make bench ARGS=--quick)"
 	@echo "make stubs   write tinytensor/tensor.pyi anew, after a change to the operations"
 	@echo "make setup   make .venv for the tests; the others do what they need of it"
+	@echo "make browser install Debian's chromium, for the tests of the page (as root)"
 	@echo "make clean   remove .venv, caches and out/"
 	@echo "PYTHON=...   the Python that .venv is made with; now: $(PYTHON)"
 
@@ -62,6 +63,13 @@ stubs: $(VENV)/test.stamp
 	$(PY) -m tinytensor._stubs
 
 setup: $(VENV)/test.stamp
+
+# Without it the tests of the page skip, unless TINYTENSOR_DEMAND_BROWSER is set.
+browser:
+	@command -v chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends chromium; } || \
+	echo "no chromium: install it, or run this as root where apt-get is"
 
 # A stamp is written last, so an interrupted set-up is done again.
 $(VENV)/demo.stamp: $(VENV)/venv.stamp $(SETTINGS)

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+import tinytensor as tt
+from tinytensor import nn
+from tinytensor.viz import page
+
 # Set by `.ci/run`, which installs the browser: there its absence is a failure.
 DEMANDED = "TINYTENSOR_DEMAND_BROWSER"
 
@@ -97,3 +101,21 @@ class Opened:
 
     def close(self) -> None:
         self.context.close()
+
+
+class Lstm:
+    """The loss of an unrolled LSTM over some steps, and the page of its backward pass."""
+
+    def __init__(self, path: Path, steps: int = 2) -> None:
+        self.lstm = nn.LSTM(2, 3)
+        self.x = tt.rand(steps, 1, 2, requires_grad=True)
+        with tt.unrolled():
+            output, _ = self.lstm(self.x)
+        self.loss = (output**2).sum()
+        self.path = page({"loss": self.loss}, path / "backward.html", inputs={"x": self.x})
+
+    def gradients(self) -> dict[str, Any]:
+        """By their names on the page, as `backward` leaves them."""
+        self.loss.backward()
+        found = {f"parameter {name}": p.grad for name, p in self.lstm.named_parameters()}
+        return {name: grad.numpy() for name, grad in {**found, "input x": self.x.grad}.items()}

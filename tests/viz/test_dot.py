@@ -291,13 +291,11 @@ def test_what_goes_from_step_to_step_is_labelled_and_counted_once_a_block():
 
 @pytest.mark.parametrize("name", ["shared_operand", "folded_gru"])
 def test_the_forward_view_turns_every_arrow(name):
-    ends = {}
-    for view in viz.dot.VIEWS:
-        lines = edge_lines(draw(name, view=view).source)
-        ends[view] = [re.match(r"\t(n\d+) -> (n\d+) ", line).groups() for line in lines]
-        assert all(('dir="both"' in line) == (view == "both") for line in lines)
-    assert ends["forward"] == [(b, a) for a, b in ends["backward"]]
-    assert ends["both"] == ends["backward"]
+    backward, forward = (
+        re.findall(r"^\t(n\d+) -> (n\d+) ", draw(name, view=view).source, re.M)
+        for view in ("backward", "forward")
+    )
+    assert forward == [(b, a) for a, b in backward]
 
 
 def test_a_view_that_there_is_not_is_refused():

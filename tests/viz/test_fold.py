@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinytensor as tt
+from benchmarks import drawings
 from tests.viz.models import GOLDEN
 from tinytensor import nn, viz
 from tinytensor.autograd.scope import Scope, scope
@@ -492,6 +493,16 @@ def test_a_graph_with_nothing_to_fold_is_refused_before_it_is_taken(monkeypatch)
     monkeypatch.setattr(sys.modules["tinytensor.viz.extract"], "_Extraction", None)
     with pytest.raises(ValueError, match="at most 2,000 nodes, got 3,002;"):
         viz.graph(y)
+
+
+def test_the_benchmark_of_drawings_prints_a_line_for_each_length(capsys):
+    drawings.main((4, 12))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    nodes = [int(line.split()[1]) for line in lines[1:]]
+    folded = [int(line.split()[2]) for line in lines[1:]]
+    assert nodes[0] == folded[0]
+    assert folded[1] < nodes[1] == nodes[0] + 4 * 13 * 8
 
 
 # -- any loop --------------------------------------------------------------------------------------

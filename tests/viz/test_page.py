@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
+from tests.viz.models import GOLDEN
 from tinytensor import nn
-from tinytensor.viz import LayoutError, engine
-from tinytensor.viz.page import page
+from tinytensor.viz import LayoutError, engine, keep_values, page
+from tinytensor.viz.extract import extract_with_sources, named_tensors
 
 
 def text_of(path):
@@ -161,6 +162,20 @@ def test_the_numbers_of_a_local_derivative_are_there_where_the_formula_has_none(
     np.testing.assert_allclose(array(data, slopes), expected, rtol=1e-6)
 
 
+def test_values_that_no_gradient_needs_are_there_if_they_were_kept(tmp_path):
+    x = tt.tensor([1.0, 2.0], requires_grad=True)
+
+    def value_of_add(y):
+        data = data_of(page(y.sum(), tmp_path / "p.html"))
+        (step,) = named(data, "add")
+        return [array(data, tensor).tolist() for _, tensor in step["y"] if tensor is not None]
+
+    assert value_of_add(x + 1) == []
+    with keep_values():
+        y = x + 1
+    assert value_of_add(y) == [[2.0, 3.0]]
+
+
 def test_time_steps_are_the_stretches_of_the_pass(tmp_path):
     cell = nn.RNNCell(2, 3)
     h = tt.zeros(1, 3)
@@ -190,6 +205,44 @@ def test_each_node_is_drawn_by_the_one_that_stands_for_it(tmp_path):
     assert len(drawn) < len(whole)
     off = page(output.sum(), tmp_path / "p.html", collapse="off")
     assert data_of(off)["shown"] is None
+
+
+def test_of_a_graph_too_large_to_draw_the_folded_form_is_drawn_and_every_node_walked(tmp_path):
+    rnn = nn.RNN(2, 3)
+    with tt.unrolled():
+        output, _ = rnn(tt.rand(60, 1, 2))
+    path = page(output.sum(), tmp_path / "p.html", max_nodes=100)
+    data = data_of(path)
+    assert len(data["steps"]) > 200
+    folded, unfolded = text_of(path).split('<template id="unfolded">')
+    assert unfolded.startswith("</template>")
+    assert set(data["shown"]) == set(map(int, re.findall(r'data-node="(\d+)"', folded)))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_every_drawing_has_a_page_that_ends_in_the_gradients_of_backward(name, tmp_path):
+    outputs, options = GOLDEN[name]()
+    roots = [tensor for _, tensor in named_tensors(outputs)]
+    ones = [tt.ones_like(root) for root in roots]
+    inputs = options.get("inputs")
+    path = page(outputs, tmp_path / "p.html", gradient=ones, inputs=inputs)
+    data = data_of(path)
+    graph, sources = extract_with_sources(outputs, inputs=inputs)
+    tt.autograd.backward(roots, ones)
+    assert data["leaves"]
+    for number, tensor in data["leaves"]:
+        np.testing.assert_allclose(array(data, tensor), sources[number].grad.numpy(), rtol=1e-6)
+    operations = [node.number for node in graph.nodes if node.kind == "operation"]
+    assert [step["node"] for step in data["steps"]] == operations
+
+
+def test_an_output_may_be_a_leaf_or_need_no_gradient(tmp_path):
+    x = tt.rand(2, requires_grad=True)
+    outputs = {"leaf": x, "sum": x.sum(), "constant": tt.rand(1)}
+    start = [tt.tensor([3.0, 4.0]), None]
+    data = data_of(page(outputs, tmp_path / "p.html", gradient=start))
+    assert [data["nodes"][number][0] for number, _ in data["starts"]] == ["leaf", "sum"]
+    assert array(data, data["leaves"][0][1]).tolist() == [4.0, 5.0]
 
 
 # -- numbers ---------------------------------------------------------------------------------------

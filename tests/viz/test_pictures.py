@@ -267,6 +267,31 @@ def _is_panel(artist):
     return isinstance(artist, Axes)
 
 
+def exploding():
+    rnn = nn.RNN(I, H, nonlinearity="relu")
+    with tt.no_grad():
+        rnn.weight_hh_l0.copy_(tt.full((H, H), 50.0))
+    with bptt.record(rnn) as rec:
+        rnn(tt.rand(40, N, I))[0][:30].sum().backward()
+    return rec
+
+
+EDGES = {
+    "exploded": exploding,
+    "nan": lambda: recorded(nn.LSTM(I, H), loss=lambda y: y.sum() * math.nan),
+    "no steps": lambda: recorded(nn.LSTM(I, H), lengths=[0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_what_is_not_finite_or_not_there_draws(name):
+    rec = EDGES[name]()
+    for make in (viz.gradient_heatmap, viz.lag_matrix, *OF_ONE_LAYER):
+        assert make(rec).figure()
+    shown = texts(viz.gradient_heatmap(rec))
+    assert ("not finite" in shown) == (name != "no steps")
+
+
 @pytest.mark.parametrize("steps, size", [(1, 1), (3, 70), (450, 2)])
 def test_one_step_many_units_and_many_steps_draw(steps, size):
     rec = recorded(nn.LSTM(I, size), steps=steps, loss=lambda y: y[-1].sum())
@@ -287,7 +312,8 @@ def test_time_axes_say_which_way_the_layer_runs():
     for direction, arrow in (("forward", "→"), ("reverse", "←")):
         view = rec[""].layer(0, direction)
         for make in (viz.states_over_time, viz.weight_gradients, viz.spectrum):
-            assert f"time step t (the layer runs {arrow})" in texts(make(view))
+            labels = [axes.get_xlabel() for axes in make(view).figure().findobj(_is_panel)]
+            assert f"time step t (the layer runs {arrow})" in labels
     assert {"GRU →", "GRU ←"} <= set(texts(viz.gradient_heatmap(rec)))
 
 
@@ -299,6 +325,12 @@ def test_the_lag_matrix_is_blank_where_no_gradient_can_reach():
         diagonal = 1 if blank is np.triu else -1
         assert not blank(opaque, diagonal).any()
         assert opaque.sum() == T * (T + 1) // 2
+
+
+def test_the_lag_matrix_is_blank_where_no_sequence_has_a_step():
+    rec = recorded(nn.LSTM(I, H), lengths=[4, 2, 3])
+    (image,) = viz.lag_matrix(rec).figure().axes[0].images
+    assert (image.get_array()[..., 3] > 0).sum() == 4 * 5 // 2
 
 
 def test_what_has_no_logarithm_has_a_colour_of_its_own():
@@ -390,10 +422,9 @@ def test_names_stay_text():
         shown = texts(picture)
         for name in names:
             assert any(plain(name) in text for text in shown), name
-        picture.png()
-    for name in names:
-        picture = viz.saturation(rec[name])
-        assert any(plain(name) in text for text in texts(picture))
+    title = viz.saturation(rec[names[0]]).figure().get_suptitle()
+    assert title == f"Saturation · {names[0]}, layer 0, forward"
+    assert viz.saturation(rec[names[2]]).png().startswith(b"\x89PNG")
 
 
 # -- what can't be drawn

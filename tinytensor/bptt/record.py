@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from textwrap import indent
 from typing import Any, SupportsIndex
 
 from ..dtypes import Array
@@ -135,8 +136,8 @@ class Record:
         write_report(self, path, title=title, pictures=pictures)
 
     def __repr__(self) -> str:
-        lines = [f"  {path!r}: {call!r}" for path in self.paths for call in self.calls(path)]
-        return "\n".join(["Record(", *lines, ")"])
+        calls = [f"{path!r}: {call!r}" for path in self.paths for call in self.calls(path)]
+        return f"Record({_lines(calls)})"
 
     # -- written by nn, see `nn.recording`
 
@@ -228,7 +229,7 @@ class RecordedLayer:
         return [name for names in self._note.names for name in names if name is not None]
 
     def __repr__(self) -> str:
-        return f"RecordedLayer({', '.join(map(repr, self.views))})"
+        return f"RecordedLayer({_lines(list(map(repr, self.views)))})"
 
     def _view(self, number: int) -> View:
         return View(self._note.scan(number))
@@ -239,3 +240,8 @@ class RecordedLayer:
             if name in names:
                 return self._view(number)
         raise KeyError(f"record: expected one of {', '.join(self.parameters)}, got {name!r}")
+
+
+def _lines(parts: list[str]) -> str:
+    """Each on a line of its own, further in."""
+    return "\n" + indent(",\n".join(parts), "  ") + "\n"

@@ -123,10 +123,10 @@ class View:
         role = self._role(name)
         scan = self.scan
         names = (GATES[scan.kind] or "h") if by_gate else " "
-        norms = np.zeros((len(names), scan.length), scan.h.dtype)
+        norms = np.zeros((len(names), scan.length))  # of squares that float32 cannot hold
         for t, part in enumerate(gradients.weight_gradient(scan, role, self._projected(role))):
             each = gradients.by_gate(scan, role, part[None]).values() if by_gate else [part]
-            norms[:, t] = [np.sqrt(np.square(one).sum()) for one in each]
+            norms[:, t] = [np.linalg.norm(one.astype(np.float64)) for one in each]
         return dict(zip(names, norms, strict=True)) if by_gate else norms[0]
 
     def lag_matrix(self, of: str = "h") -> Array:

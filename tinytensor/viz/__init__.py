@@ -1,9 +1,11 @@
 """A recorded graph as a picture, `graph(loss)`; what a record of `bptt` holds, as several."""
 
+from .difference import difference
 from .dot import to_text as to_dot
 from .drawing import Drawing, graph
 from .engine import LayoutError
 from .extract import extract
+from .page import page
 from .pictures import (
     Picture,
     gradient_heatmap,
@@ -20,11 +22,13 @@ __all__ = [
     "Drawing",
     "LayoutError",
     "Picture",
+    "difference",
     "extract",
     "gradient_heatmap",
     "graph",
     "keep_values",
     "lag_matrix",
+    "page",
     "saturation",
     "spectrum",
     "states_over_time",

@@ -1,14 +1,17 @@
 """How much of a graph is drawn: each operation, or a cell, a time step, a layer, a module as one.
 
 `at_detail` makes one node of all operations of such a stretch. Edges that come to lie between the
-same two nodes, with the same names, become one with a count; parameters, inputs and outputs stay.
-The frames around stay too, so that time steps fold as before.
+same two nodes, with the same names, become one: a step reads one h, wherever that goes inside. Only
+the uses of a parameter or an input are counted. Parameters, inputs and outputs stay, and so do the
+frames around, in which time steps fold as before.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from .gates import Cell, find_cells
@@ -44,7 +47,9 @@ def at_detail(graph: Graph, detail: str = "op") -> Graph:
     if detail == "op":
         return graph
     cells = find_cells(graph)
-    return _Contraction(graph, cells, _stretches(graph, cells, detail)).contracted()
+    chosen = _chosen_clusters(graph, cells, detail)
+    stretches = _stretches(graph, cells, chosen)
+    return _Contraction(graph, cells, stretches, chosen).contracted()
 
 
 class _Stretch(NamedTuple):
@@ -59,9 +64,8 @@ class _Stretch(NamedTuple):
 # -- which stretches
 
 
-def _stretches(graph: Graph, cells: list[Cell], detail: str) -> list[_Stretch]:
-    """The stretches of one size; no operation is in two of them."""
-    chosen = _chosen_clusters(graph, cells, detail)
+def _stretches(graph: Graph, cells: list[Cell], chosen: list[int | None]) -> list[_Stretch]:
+    """What becomes one node; no operation is in two of them."""
     members: dict[int, list[int]] = {}
     for node in graph.nodes:
         if node.cluster is not None and node.kind in ("operation", "saved"):
@@ -69,10 +73,9 @@ def _stretches(graph: Graph, cells: list[Cell], detail: str) -> list[_Stretch]:
             if around is not None:
                 members.setdefault(around, []).append(node.number)
     found = [_whole(graph, cluster, nodes) for cluster, nodes in members.items()]
-    if detail != "module":
-        for cell in cells:
-            if cell.home is None or chosen[cell.home] is None:
-                found.append(_Stretch(cell.home, cell.name, cell.nodes, cell.diagram))
+    for cell in cells:
+        if cell.home is None or chosen[cell.home] is None:
+            found.append(_Stretch(cell.home, cell.name, cell.nodes, cell.diagram))
     return [stretch for stretch in found if len(stretch.nodes) > 1]
 
 
@@ -121,9 +124,9 @@ class _Choice:
             parent = cluster.parent
             if parent is None:
                 continue
-            stretch_of_time = cluster.kind in ("step", "layer", "direction") or _is_numbered(cluster)
-            self.in_time[parent] |= stretch_of_time or self.in_time[cluster.number]
-            if not stretch_of_time:
+            in_time = cluster.kind in ("step", "layer", "direction") or _is_numbered(cluster)
+            self.in_time[parent] |= in_time or self.in_time[cluster.number]
+            if not in_time:
                 inner = cluster.kind == "module" or self.in_modules[cluster.number]
                 self.in_modules[parent] |= inner
 
@@ -177,8 +180,15 @@ def _recurrent_modules(graph: Graph) -> set[int]:
 class _Contraction:
     """Makes the smaller graph. A stretch stands where the first of its nodes stood."""
 
-    def __init__(self, graph: Graph, cells: list[Cell], stretches: list[_Stretch]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        cells: list[Cell],
+        stretches: list[_Stretch],
+        chosen: list[int | None],
+    ) -> None:
         self.graph = graph
+        self.chosen = chosen
         self.stretches = stretches
         self.stretch_of = [-1] * len(graph.nodes)
         for number, stretch in enumerate(stretches):
@@ -195,7 +205,7 @@ class _Contraction:
     def contracted(self) -> Graph:
         for edge in self.graph.edges:
             number = self.stretch_of[edge.target]
-            if number >= 0 and number != self.stretch_of[edge.source]:
+            if number >= 0 and number != self.stretch_of[edge.source] and edge.kind != "caused":
                 self._note_output(number, edge)
         numbers, nodes = self._nodes()
         edges = self._edges(numbers)
@@ -210,6 +220,8 @@ class _Contraction:
         if own is not None:
             return own
         node = self.graph.nodes[edge.target]
+        if node.phase == "backward":
+            return "gradient"
         if edge.output and not edge.output.startswith("["):
             return edge.output
         return "output" if node.name in _JOINED else f"{node.name}{edge.output}"
@@ -241,7 +253,10 @@ class _Contraction:
                 continue
             numbers.append(len(nodes))
             if number < 0:
-                nodes.append(replace(node, number=len(nodes)))
+                cluster = node.cluster
+                if cluster is not None and self.chosen[cluster] is not None:
+                    cluster = self.chosen[cluster]
+                nodes.append(replace(node, number=len(nodes), cluster=cluster))
             else:
                 made[number] = len(nodes)
                 nodes.append(self._stretch_node(number, len(nodes), node))
@@ -249,7 +264,8 @@ class _Contraction:
 
     def _stretch_node(self, number: int, place: int, first: Node) -> Node:
         stretch = self.stretches[number]
-        operations = sum(self.graph.nodes[n].kind == "operation" for n in stretch.nodes)
+        inside = (self.graph.nodes[number] for number in stretch.nodes)
+        operations = Counter(node.name for node in inside if node.kind == "operation")
         outputs = self.outputs[number]
         lines = []
         heats = []
@@ -257,8 +273,12 @@ class _Contraction:
             lines += [f"{name}: {line}" if len(outputs) > 1 else line for line in node.lines]
             if node.heat is not None:
                 heats.append(node.heat)
-        values = [value for value, _ in outputs.values()]
-        if self._is_only_output(number) and values[0].name not in _STATES:
+        if stretch.diagram is not None:
+            outputs = self._all_outputs(stretch, outputs)
+        values = [value for value, _ in sorted(outputs.values(), key=_states_first)]
+        if first.phase == "backward":
+            values = []  # gradients of many things
+        elif self._is_only_output(number) and values[0].name not in _STATES:
             values = [values[0]._replace(name="")]
         return Node(
             place,
@@ -269,9 +289,21 @@ class _Contraction:
             first.phase,
             lines=tuple(lines),
             heat=max(heats, default=None),
-            parts=operations,
+            parts=tuple(sorted(operations.items())),
             diagram=stretch.diagram,
         )
+
+    def _all_outputs(
+        self, stretch: _Stretch, used: dict[str, tuple[Value, Node]]
+    ) -> dict[str, tuple[Value, Node]]:
+        """The outputs of a cell in the order of its diagram, also those that nobody reads."""
+        found = {}
+        for number in stretch.nodes:
+            node = self.graph.nodes[number]
+            name = self.called.get(number, "")
+            if name in _STATES:
+                found[name] = (node.values[0]._replace(name=name), node)
+        return {name: found[name] for name in _STATES if name in found} | used
 
     # -- edges
 
@@ -287,8 +319,8 @@ class _Contraction:
                 continue
             operand, output = edge.operand, edge.output
             if a >= 0 and self.graph.nodes[edge.target].kind != "parameter":
-                operand = self.reads.get(edge.source, "")
-            if b >= 0:
+                operand = self.reads.get(edge.source, "") if edge.kind != "caused" else ""
+            if b >= 0 and edge.kind != "caused":
                 output = self._name(edge)
                 if self._is_only_output(b) and output not in _STATES:
                     output = ""
@@ -298,9 +330,14 @@ class _Contraction:
                 merged[key] = Edge(
                     source, target, edge.kind, operand, output, edge.count, edge.label
                 )
-            else:
+            elif self.graph.nodes[edge.target].kind in ("parameter", "input"):
                 found.count += edge.count
-        return tuple(merged.values())
+        return tuple(sorted(merged.values(), key=attrgetter("source")))
+
+
+def _states_first(output: tuple[Value, Node]) -> int:
+    name = output[0].name
+    return _STATES.index(name) if name in _STATES else len(_STATES)
 
 
 def _without_empty(

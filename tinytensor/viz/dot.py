@@ -8,19 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .diagram import source_port, table, target_port
 from .looks import (
     BLOCK,
+    CAUSED,
     CLUSTER_FILLS,
     CUT,
+    MARKED,
+    MARKED_NODE,
     PILE,
     PILE_FRAME,
     RECURRENT,
+    SAME,
+    SAME_NODE,
+    SIGNS,
     STYLES,
     Attributes,
     heated,
     scale_of_heats,
 )
 from .structure import Cluster, Edge, Graph, Node
+from .views import in_both, is_turned
 
 DIRECTIONS = ("TB", "BT", "LR", "RL")
 
@@ -28,8 +36,8 @@ DIRECTIONS = ("TB", "BT", "LR", "RL")
 VIEWS = {
     "backward": "Backward graph: arrows point the way the gradient flows",
     "forward": "Forward graph: arrows point the way the values flow",
-    "both": "Both passes: filled arrowheads point the way the gradient flows, "
-    "empty ones the way the values flow",
+    "both": "Forward and backward graph: grey arrows point the way the values flow, "
+    "purple ones the way the gradient flows",
 }
 
 # How many values of a node are listed one by one in its label.
@@ -50,23 +58,41 @@ def to_text(
     direction: str = "TB",
     title: str | None = None,
     view: str = "backward",
+    names: tuple[str, str] | None = None,
 ) -> str:
     """The DOT text of a drawing; see `viz.graph` for the arguments."""
-    lines = body_lines(graph, show_shapes=show_shapes, direction=direction, title=title, view=view)
+    lines = body_lines(
+        graph,
+        show_shapes=show_shapes,
+        direction=direction,
+        title=title,
+        view=view,
+        names=names,
+    )
     return f"digraph {{\n{''.join(lines)}}}\n"
 
 
 def body_lines(
-    graph: Graph, *, show_shapes: bool, direction: str, title: str | None, view: str = "backward"
+    graph: Graph,
+    *,
+    show_shapes: bool,
+    direction: str,
+    title: str | None,
+    view: str = "backward",
+    names: tuple[str, str] | None = None,
 ) -> Iterator[str]:
-    """The lines between the outer braces."""
+    """The lines between the outer braces.
+
+    names : in the difference of two graphs what they are called, else None
+    """
     _check("direction", direction, DIRECTIONS)
     _check("view", view, tuple(VIEWS))
     yield from _header(graph, direction, title, view)
-    yield from _legend(graph, direction)
-    yield from _nodes_in_clusters(graph, show_shapes, direction)
+    yield from _legend(graph, direction, names)
+    differs = names is not None
+    yield from _nodes_in_clusters(graph, show_shapes, direction, differs)
     for number, edge in enumerate(graph.edges):
-        yield _edge(edge, number, graph, direction, view)
+        yield _edge(edge, number, graph, direction, view, differs)
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -115,6 +141,8 @@ def _header(graph: Graph, direction: str, title: str | None, view: str) -> Itera
         lines.append("dashed lines: saved values, no gradient flows there")
     if "cut" in kinds:
         lines.append("✂: detached, no gradient flows there")
+    if "caused" in kinds:
+        lines.append("dotted: from an operation to those that its visit in the backward pass made")
     if graph.full is not None:
         whole = f"{len(graph.full.nodes):,} nodes in all"
         lines.append(f"×N: N time steps that do the same, drawn once ({whole})")
@@ -126,6 +154,8 @@ def _header(graph: Graph, direction: str, title: str | None, view: str) -> Itera
         "nodesep": "0.25",
         "ranksep": "0.35",
     }
+    if any(node.diagram is not None for node in graph.nodes):
+        layout["newrank"] = "true"  # else dot puts frames of one node side by side
     if len(graph.nodes) > _HURRY:
         layout.update(nslimit="1", nslimit1="1", mclimit="0.3")
     yield f"\tgraph {_attributes(layout, label=quoted(*lines))}\n"
@@ -135,7 +165,7 @@ def _header(graph: Graph, direction: str, title: str | None, view: str) -> Itera
     yield f"\tedge {_attributes(edge)}\n"
 
 
-def _legend(graph: Graph, direction: str) -> Iterator[str]:
+def _legend(graph: Graph, direction: str, names: tuple[str, str] | None) -> Iterator[str]:
     """A sample of each sort of node that the drawing has, one below the other."""
     used = {_sort(node) for node in graph.nodes}
     sorts = [sort for sort in STYLES if sort in used]
@@ -151,6 +181,11 @@ def _legend(graph: Graph, direction: str) -> Iterator[str]:
         text = quoted(*(graph.scale or "heat, low to high").split(", "))
         yield f"\t\tlegend_heat {_attributes({'shape': 'plain', 'fontsize': '10'}, label=text)}\n"
         sorts += ["scale", "heat"]
+    for mark, given, sort in zip("-+", names or (), ("first", "second"), strict=False):
+        look = {**MARKED_NODE[mark], "fontsize": "10"}
+        label = quoted(f"{SIGNS[mark]} only", given)
+        yield f"\t\tlegend_{sort} {_attributes(look, label=label)}\n"
+        sorts.append(sort)
     # In a drawing that leads down each sample is a rank of its own. In one that leads sideways they
     # share a rank, which Graphviz fills from the bottom.
     chain = " -> ".join(f"legend_{sort}" for sort in (sorts if direction == "TB" else sorts[::-1]))
@@ -168,10 +203,16 @@ def _sort(node: Node) -> str:
         return node.kind
     if node.kernel:
         return "kernel"
-    return "backward" if node.phase == "backward" else "operation"
+    if node.phase == "backward":
+        return "backward"
+    if node.diagram is not None:
+        return "cell"
+    return "stretch" if node.parts else "operation"
 
 
-def _nodes_in_clusters(graph: Graph, show_shapes: bool, direction: str) -> Iterator[str]:
+def _nodes_in_clusters(
+    graph: Graph, show_shapes: bool, direction: str, differs: bool
+) -> Iterator[str]:
     """All nodes, each inside its clusters."""
     members: dict[int | None, list[Node]] = {}
     for node in graph.nodes:
@@ -180,7 +221,7 @@ def _nodes_in_clusters(graph: Graph, show_shapes: bool, direction: str) -> Itera
     for inner in graph.clusters:
         children.setdefault(inner.parent, []).append(inner)
     for node in members.get(None, ()):
-        yield f"\t{_node(node, graph, show_shapes)}"
+        yield f"\t{_node(node, graph, show_shapes, direction, differs)}"
     waiting = [iter(children.get(None, ()))]  # for each open cluster those inside it yet to come
     ends: list[str] = []  # the braces that close it
     while waiting:
@@ -199,7 +240,7 @@ def _nodes_in_clusters(graph: Graph, show_shapes: bool, direction: str) -> Itera
         yield f"{indent}subgraph cluster_{cluster.number} {{\n"
         yield f"{indent}\tgraph {_cluster(cluster, graph, direction)}\n"
         for node in members.get(cluster.number, ()):
-            yield f"{indent}\t{_node(node, graph, show_shapes)}"
+            yield f"{indent}\t{_node(node, graph, show_shapes, direction, differs)}"
         waiting.append(iter(children.get(cluster.number, ())))
 
 
@@ -224,7 +265,7 @@ def _cluster(cluster: Cluster, graph: Graph, direction: str) -> str:
     return _attributes(look, label=quoted(label), tooltip=tooltip)
 
 
-def _node(node: Node, graph: Graph, show_shapes: bool) -> str:
+def _node(node: Node, graph: Graph, show_shapes: bool, direction: str, differs: bool) -> str:
     sort = _sort(node)
     look = {"id": node.id, "class": sort}
     if sort != "operation":
@@ -233,16 +274,26 @@ def _node(node: Node, graph: Graph, show_shapes: bool) -> str:
         look["style"] = "filled,dashed"
     if node.heat is not None:
         look.update(heated(node.heat))
+    if differs:
+        look.update(MARKED_NODE.get(node.mark, SAME_NODE))
     label = quoted(*_label(node, show_shapes))
+    if node.diagram is not None:
+        look["shape"] = "plain"
+        shapes = {value.name: _shape(value.shape) for value in node.values if show_shapes}
+        label = table(_label(node, show_shapes), node.diagram, shapes, direction)
     tooltip = quoted_tooltip(*_tooltip(node, graph))
     return f"{node.id} {_attributes(look, label=label, tooltip=tooltip)}\n"
 
 
 def _label(node: Node, show_shapes: bool) -> Iterator[str]:
-    if node.kind != "saved" or not node.values:
+    if node.mark:
+        yield f"{SIGNS[node.mark]} {node.name}"
+    elif node.kind != "saved" or not node.values:
         yield node.name
-    if show_shapes or node.kind == "saved":
+    if (show_shapes or node.kind == "saved") and node.diagram is None:
         yield from _value_lines(node, show_shapes)
+    if node.parts and node.diagram is None:
+        yield f"{sum(count for _, count in node.parts):,} operations"
     yield from node.lines
     if node.note:
         yield node.note
@@ -270,6 +321,9 @@ def _tooltip(node: Node, graph: Graph) -> Iterator[str]:
     yield f"{node.name}: {kind}"
     for value in node.values[:_LISTED]:
         yield f"{value.name} {_shape(value.shape)} {value.dtype}".strip()
+    if node.parts:
+        each = (name if count == 1 else f"{name} ×{count:,}" for name, count in node.parts)
+        yield f"made of {', '.join(each)}"
     place = graph.place(node)
     if place:
         yield f"in {place}"
@@ -277,7 +331,7 @@ def _tooltip(node: Node, graph: Graph) -> Iterator[str]:
         yield f"stands for {node.count:,} of the whole graph"
 
 
-def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str) -> str:
+def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str, differs: bool) -> str:
     look = {"id": f"e{number}"}
     written = {}
     source, target = edge.source, edge.target
@@ -285,8 +339,10 @@ def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str) -> s
         look.update(style="dashed", arrowhead="none")
     elif edge.kind == "cut":
         look.update(style="dashed", arrowhead="none", **CUT)
+    elif edge.kind == "caused":
+        look.update(CAUSED)
     elif view == "both":
-        look.update(dir="both", arrowtail="empty")
+        look.update(in_both(edge, graph))
     if edge.label:
         look.update(RECURRENT)
         if graph.nodes[source].count > 1 and graph.nodes[target].count > 1:
@@ -297,15 +353,19 @@ def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str) -> s
             # One state loops on this side of the node, the next one on the other.
             sides = "ns" if direction in ("LR", "RL") else "ew"
             look.update(headport=sides[number % 2], tailport=sides[number % 2])
+    if differs:
+        look.update(MARKED.get(edge.mark, SAME))
     text = _edge_label(edge, graph)
     if text:
         written["label"] = quoted(text)
     if edge.operand:
         name = graph.nodes[source].name
         written["tooltip"] = quoted_tooltip(f"{name}: gradient of {edge.operand}")
-    if view == "forward":
-        source, target = target, source
-    return f"\tn{source} -> n{target} {_attributes(look, **written)}\n"
+    start = f"n{source}{source_port(graph.nodes[source].diagram, edge.operand)}"
+    end = f"n{target}{target_port(graph.nodes[target].diagram, edge.output)}"
+    if is_turned(edge, graph, view):
+        start, end = end, start
+    return f"\t{start} -> {end} {_attributes(look, **written)}\n"
 
 
 def _edge_label(edge: Edge, graph: Graph) -> str:
@@ -315,6 +375,8 @@ def _edge_label(edge: Edge, graph: Graph) -> str:
     within = graph.nodes[edge.source].count == graph.nodes[edge.target].count == edge.count
     if edge.count > 1 and not within:
         parts.append(f"×{edge.count:,}")
+    if edge.mark:
+        parts.insert(0, SIGNS[edge.mark])
     text = " ".join(part for part in parts if part)
     # Graphviz writes a label close to its arrow; the space keeps the two apart.
     return f" {text}" if text != edge.output else text

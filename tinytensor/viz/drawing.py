@@ -12,12 +12,14 @@ import graphviz
 from ..io.whole import write_whole
 from ..tensor import Tensor
 from . import dot
+from .cuts import with_cuts
 from .engine import LayoutError, lay_out
 from .extract import extract_with_sources
 from .fold import Collapse, fold
 from .limit import check_size
 from .listing import to_listing
 from .structure import Graph
+from .views import BackwardPass
 
 # A bitmap of more nodes takes gigabytes of memory, and nobody can read it.
 BITMAP_LIMIT = 500
@@ -54,7 +56,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         """The same drawing with every time step that was folded into a block; as it is if none."""
         if self.graph is None or self.graph.full is None:
             return self.copy()
-        return _drawn(self.graph.full, self.options)
+        return drawn(self.graph.full, self.options)
 
     def pipe(
         self,
@@ -75,8 +77,11 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         """
         chosen = format or self.format
         self._check_size(chosen)
+        source = self.source
+        if chosen.lower() in _BITMAPS:  # the fonts of graphviz-pure have no scissors
+            source = source.replace("✂", "cut")
         picture = lay_out(
-            self.source,
+            source,
             chosen,
             engine or self.engine,
             renderer=renderer or self.renderer,
@@ -207,7 +212,8 @@ def graph(
     detail : how much of a step is drawn: "op", every operation; "cell", the gates; "step",
         "layer" or "module", one node for each
     view : what arrows show: "backward", the way of the gradient; "forward", that of the values;
-        "both"
+        "both", a backward pass that is run for it and recorded as operations of its own, beside
+        the forward one; no `.grad` is touched
     show : what to write on the nodes, any of "values", "gradients", "norms" and "formulas" (the
         local derivative)
     color : "norm" colours nodes by the norm of their gradient
@@ -230,9 +236,15 @@ def graph(
     <Drawing: 105 nodes, 500 edges>
     """
     folds = collapse != "off" or detail != "op"
+    run = BackwardPass(outputs, inputs) if view == "both" else None
+    if run is not None:
+        outputs = run.outputs
     structure, sources = extract_with_sources(
         outputs, inputs=inputs, show_saved=show_saved, max_nodes=max_nodes, folds=folds
     )
+    if run is not None:
+        structure = run.linked(structure, sources)
+    structure = with_cuts(structure, sources)
     if show or color is not None:
         from .annotate import annotate
 
@@ -246,10 +258,11 @@ def graph(
         len(structure.nodes), max_nodes, saved=show_saved, folded=collapse != "off", detail=detail
     )
     options = {"show_shapes": show_shapes, "direction": direction, "title": title, "view": view}
-    return _drawn(structure, options)
+    return drawn(structure, options)
 
 
-def _drawn(structure: Graph, options: dict[str, Any]) -> Drawing:
+def drawn(structure: Graph, options: dict[str, Any]) -> Drawing:
+    """The drawing of a structure, with the options of `dot.body_lines`."""
     lines = dot.body_lines(structure, **options)
     return Drawing(
         body=lines, filename="backward_graph.gv", format="svg", graph=structure, options=options

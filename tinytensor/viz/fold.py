@@ -12,7 +12,8 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Literal
 
-from .repeats import Loops, Run, find_loops, with_index
+from .indices import Indices, with_index
+from .repeats import Loops, Run, find_loops
 from .states import NO_STATE, names_of_states
 from .structure import Cluster, Edge, Graph, Node
 
@@ -72,42 +73,13 @@ class _Merged:
         self.edge = edge
         self.label = label
         self.count = 0
-        self.operands = _Range()
-        self.outputs = _Range()
+        self.operands = Indices()
+        self.outputs = Indices()
 
     def add(self, edge: Edge) -> None:
         self.count += edge.count
         self.operands.add(edge.operand)
         self.outputs.add(edge.output)
-
-
-class _Range:
-    """From the lowest to the highest index of some names."""
-
-    __slots__ = ("high", "low", "name")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.low = self.high = 0
-
-    def add(self, name: str) -> None:
-        if name == self.name:
-            return
-        _, index = with_index(name)
-        if self.name is None:
-            self.name = name
-            self.low = self.high = index
-        elif index < self.low:
-            self.low = index
-        elif index > self.high:
-            self.high = index
-
-    def text(self) -> str:
-        name = self.name or ""
-        if self.low == self.high:
-            return name
-        stem, _ = with_index(name)
-        return f"{stem[:-1]}{self.low} … {self.high}]"
 
 
 class _Folding:
@@ -192,6 +164,8 @@ class _Folding:
 
     def _block(self, run: Run, number: int, parent: int | None) -> Cluster:
         newest, oldest = (self.graph.clusters[run.begins[place]] for place in (0, -1))
+        if newest.phase == "backward":  # that walked the steps the other way round
+            newest, oldest = oldest, newest
         if newest.kind == "step":
             times = sorted((oldest.name, newest.name), key=lambda name: (len(name), name))
             name = f"t = {times[0]} … {times[1]}"
@@ -221,7 +195,7 @@ class _Folding:
         if node.cluster == self.loops.runs[run].parent or node.cluster is None:
             cluster = self.blocks[run]
         nodes = [self.graph.nodes[each] for each in standing]
-        name = _Range()
+        name = Indices()
         for each in nodes:
             name.add(each.name)
         heats = [each.heat for each in nodes if each.heat is not None]
@@ -248,7 +222,7 @@ class _Folding:
             slots[source] += 1
             if step_of[source] < 0 <= run_of[target]:
                 names = (with_index(edge.operand)[0], with_index(edge.output)[0])
-                key = (source, edge.kind, names, shown[target])
+                key = (source, edge.kind, names, shown[target], edge.mark)
             found = merged.get(key)
             if found is None:
                 label = edge.label or states.get(self._state_key(edge), "")
@@ -263,6 +237,7 @@ class _Folding:
                 found.outputs.text(),
                 found.count,
                 found.label,
+                found.edge.mark,
             )
             for found in merged.values()
         ]
@@ -272,7 +247,7 @@ class _Folding:
         """Of which loop, place and output an edge between two of its steps carries the state."""
         loops = self.loops
         later, before = loops.step_of[edge.source], loops.step_of[edge.target]
-        if later < 0 or before < 0 or later == before:
+        if later < 0 or before < 0 or later == before or edge.kind != "gradient":
             return NO_STATE
         loop = loops.loop_of[before]
         if loop != loops.loop_of[later]:

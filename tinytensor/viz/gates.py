@@ -1,4 +1,4 @@
-"""Where in a graph the steps of an LSTM, a GRU or a simple RNN are, recognised by what they compute.
+"""Where in a graph the steps of LSTMs, GRUs and simple RNNs are, recognised by what they compute.
 
 It goes by the operations, not by the names of modules, so that a cell that somebody wrote in a loop
 is found too. What the formulas have in common in all their spellings is their end:
@@ -13,14 +13,16 @@ From there the step reaches back through the sums to the products with the weigh
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import NamedTuple
 
-from .structure import Diagram, Edge, Graph
+from .structure import Diagram, Graph
 
 _PRODUCTS = ("linear", "matmul")
 
 # What may lie between a gate and the products that it is computed from.
 _BETWEEN = frozenset((*_PRODUCTS, "add", "mul", "split", "getitem", "sigmoid", "layer_norm"))
+_AFTER_C = frozenset([("add", "tanh"), ("tanh", "mul"), ("mul", "linear")])
 _FACTORS = frozenset(["mul"])
 _RESET = frozenset(["sigmoid"])
 
@@ -65,12 +67,17 @@ class _Finder:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes = graph.nodes
-        self.targets: list[list[Edge]] = [[] for _ in graph.nodes]
-        self.users: list[list[int]] = [[] for _ in graph.nodes]
-        for edge in graph.edges:
-            if edge.kind == "gradient":
-                self.targets[edge.source].append(edge)
-                self.users[edge.target].append(edge.source)
+        edges = (edge for edge in graph.edges if edge.kind != "caused")
+        self.edges = sorted(edges, key=attrgetter("source"))
+        self.first = [0] * (len(graph.nodes) + 1)  # for each node where its edges begin in there
+        self.users: dict[int, list[int]] = {}  # for what may be c, tanh c or h those who read it
+        for edge in self.edges:
+            self.first[edge.source + 1] += 1
+            reader = (self.nodes[edge.target].name, self.nodes[edge.source].name)
+            if reader in _AFTER_C:
+                self.users.setdefault(edge.target, []).append(edge.source)
+        for number in range(len(graph.nodes)):
+            self.first[number + 1] += self.first[number]
         self.taken = bytearray(len(graph.nodes))
         self.outputs: dict[int, str] = {}  # of all cells that were found
         self.cells: list[Cell] = []
@@ -83,7 +90,8 @@ class _Finder:
         if len(products) != 2:
             return False
         for new, kept in (products, products[::-1]):
-            i, g, f = self._into(new, "sigmoid"), self._into(new, "tanh"), self._into(kept, "sigmoid")
+            i, g = self._into(new, "sigmoid"), self._into(new, "tanh")
+            f = self._into(kept, "sigmoid")
             if i and g and f:
                 break
         else:
@@ -160,14 +168,18 @@ class _Finder:
 
     # -- ways through the graph
 
+    def _targets(self, number: int) -> list[int]:
+        """What a node is computed from, or keeps."""
+        return [edge.target for edge in self.edges[self.first[number] : self.first[number + 1]]]
+
     def _into(self, number: int, name: str) -> list[int]:
         """The operations of that name beside this one that it is computed from."""
         home = self.nodes[number].cluster
         found = []
-        for edge in self.targets[number]:
-            node = self.nodes[edge.target]
-            if node.name == name and node.cluster == home and not self.taken[edge.target]:
-                found.append(edge.target)
+        for target in self._targets(number):
+            node = self.nodes[target]
+            if node.name == name and node.cluster == home and not self.taken[target]:
+                found.append(target)
         return found
 
     def _from(self, number: int, name: str) -> list[int]:
@@ -175,15 +187,15 @@ class _Finder:
         home = self.nodes[number].cluster
         return [
             user
-            for user in self.users[number]
+            for user in self.users.get(number, ())
             if self.nodes[user].name == name and self.nodes[user].cluster == home
         ]
 
     def _projected(self, h: int, ends: list[int]) -> int:
         """Where h leaves the step: itself, or its product with W_hr, which then joins `ends`."""
         for user in self._from(h, "linear"):
-            for edge in self.targets[user]:
-                if "weight_hr" in self.nodes[edge.target].name:
+            for target in self._targets(user):
+                if "weight_hr" in self.nodes[target].name:
                     ends.append(user)
                     return user
         return h
@@ -193,7 +205,7 @@ class _Finder:
         home = self.nodes[end].cluster
         seen = {end, *gates}
         # With each operation which ones may come next.
-        stack = [(edge.target, _BETWEEN) for gate in gates for edge in self.targets[gate]]
+        stack = [(target, _BETWEEN) for gate in gates for target in self._targets(gate)]
         found = []
         while stack:
             number, allowed = stack.pop()
@@ -210,7 +222,7 @@ class _Finder:
                 follow = _RESET
             else:
                 follow = _BETWEEN
-            stack += [(edge.target, follow) for edge in self.targets[number]]
+            stack += [(target, follow) for target in self._targets(number)]
         return found
 
     def _inside(self, home: int | None, number: int) -> bool:
@@ -242,9 +254,9 @@ class _Finder:
             if self.nodes[number].name in _PRODUCTS and number not in outputs:
                 inputs[number] = self._read_by(number)
             elif self.nodes[number].name == "mul":
-                for edge in self.targets[number]:
-                    if edge.target in self.outputs:
-                        inputs.setdefault(number, self.outputs[edge.target])
+                for target in self._targets(number):
+                    if target in self.outputs:
+                        inputs.setdefault(number, self.outputs[target])
         states = ("h", "c") if name == "LSTM cell" else ("h",)
         found = set(gates.values()) or {""}
         shown = tuple(text for gate, text in texts.items() if gate in found)
@@ -254,13 +266,13 @@ class _Finder:
 
     def _read_by(self, product: int) -> str:
         """What is multiplied by a weight: x or h."""
-        for edge in self.targets[product]:
-            name = self.nodes[edge.target].name
-            if self.nodes[edge.target].kind == "parameter":
-                if "_hh" in name:
+        for target in self._targets(product):
+            node = self.nodes[target]
+            if node.kind == "parameter":
+                if "_hh" in node.name:
                     return "h"
-                if "_ih" in name:
+                if "_ih" in node.name:
                     return "x"
-            elif self.outputs.get(edge.target) == "h":
+            elif self.outputs.get(target) == "h":
                 return "h"
         return "x"

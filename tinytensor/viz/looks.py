@@ -41,6 +41,14 @@ STYLES = {
             "peripheries": "2",
         },
     ),
+    "cell": Style(
+        "step of a cell:\noutputs, gates, inputs",
+        {"shape": "box", "style": "filled", "fillcolor": "#ffffff", "color": "#555555"},
+    ),
+    "stretch": Style(
+        "many operations\ndrawn as one",
+        {"shape": "box3d", "style": "filled", "fillcolor": "#ffffff", "color": "#555555"},
+    ),
     "backward": Style(
         "operation of an\nearlier backward pass",
         {"shape": "box", "style": "rounded,filled", "fillcolor": "#f6e1ee", "color": "#a8407f"},
@@ -85,6 +93,20 @@ PILE_FRAME: Attributes = {
 BLOCK: Attributes = {"color": "#0072b2", "fontname": "Helvetica-Bold", "penwidth": "1.4"}
 
 RECURRENT: Attributes = {"color": "#0072b2", "fontcolor": "#0072b2", "penwidth": "1.6"}
+# In a difference, what both have steps back.
+SAME: Attributes = {"color": "#b0b0b0", "fontcolor": "#777777"}
+SAME_NODE: Attributes = {**SAME, "fillcolor": "#fbfbfb"}
+MARKED: dict[str, Attributes] = {
+    "-": {"color": "#d55e00", "penwidth": "2"},
+    "+": {"color": "#0072b2", "penwidth": "2"},
+}
+MARKED_NODE: dict[str, Attributes] = {
+    "-": {**MARKED["-"], "fillcolor": "#fde3cf", "fontcolor": "#000000"},
+    "+": {**MARKED["+"], "fillcolor": "#d3e8f5", "fontcolor": "#000000"},
+}
+SIGNS = {"-": "−", "+": "+"}
+
+CAUSED: Attributes = {"color": "#a8407f", "style": "dotted", "arrowhead": "vee"}
 CUT: Attributes = {"color": "#d55e00", "fontcolor": "#d55e00"}
 
 # From low to high: steps of viridis, which rise in lightness all the way, so that they keep their

@@ -53,7 +53,8 @@ def page(
     outputs, inputs, direction, title, collapse : as for `viz.graph`
     path : the file, which is written whole or not at all
     gradient : of each output, as for `backward`; 1 for a single number
-    max_nodes : the most nodes of the whole graph; a page of some thousands still answers at once
+    max_nodes : the most nodes to be drawn; of a graph that has more when it is unfolded, the page
+        holds the folded drawing alone, and still walks every node
     Raises ValueError as `viz.graph`, RuntimeError as `backward`, LayoutError without a layout
     engine.
 
@@ -64,16 +65,18 @@ def page(
     ...     written = tt.viz.page((x * x).sum(), f"{folder}/backward.html", inputs={"x": x})
     """
     graph, sources = extract_with_sources(outputs, inputs=inputs)
-    if len(graph.nodes) > max_nodes:
-        raise ValueError(
-            f"page: expected at most {max_nodes:,} nodes, got {len(graph.nodes):,}; walk fewer "
-            "time steps, record without tt.unrolled(), or raise max_nodes"
-        )
     folded = fold(graph, collapse)
+    if len(folded.nodes) > max_nodes:
+        raise ValueError(
+            f"page: expected at most {max_nodes:,} nodes, got {len(folded.nodes):,}; walk fewer "
+            'time steps, fold them with collapse="auto", record without tt.unrolled(), or raise '
+            "max_nodes"
+        )
     data = page_data(graph, sources, folded, gradient)
-    name = "The backward pass" if title is None else title
     drawing = _drawing(folded, direction)
-    unfolded = "" if folded is graph else _drawing(graph, direction)
+    whole = folded is not graph and len(graph.nodes) <= max_nodes
+    unfolded = _drawing(graph, direction) if whole else ""
+    name = "The backward pass" if title is None else title
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, _document(name, data, drawing, unfolded).encode(), "page")

@@ -87,8 +87,10 @@ function play() {
 
 // -- folding, search, theme
 
+const unfolds = get("unfolded").content.querySelector("svg") !== null;
+
 function toggleFold() {
-  if (!data.shown) return;
+  if (!unfolds) return;
   if (!drawings.full) {
     const svg = document.importNode(get("unfolded").content, true).querySelector("svg");
     drawings.full = new Drawing(svg, false);
@@ -243,17 +245,25 @@ view.addEventListener("pointerup", event => {
 });
 view.addEventListener("pointercancel", event => pointers.delete(event.pointerId));
 
-new ResizeObserver(() => { if (drawing.scale) drawing.apply(); }).observe(view);
 systemDark.addEventListener("change", labelTheme);
 
-// On paper the whole drawing is shown.
+// On paper the whole drawing is shown, whatever part of it the window shows.
+let printing = false;
+
+new ResizeObserver(() => { if (drawing.scale && !printing) drawing.apply(); }).observe(view);
+
 addEventListener("beforeprint", () => {
+  printing = true;
   const {x, y, width, height} = drawing.box;
   drawing.svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
 });
-addEventListener("afterprint", () => drawing.apply());
 
-get("fold").hidden = !data.shown;
+addEventListener("afterprint", () => {
+  printing = false;
+  drawing.apply();
+});
+
+get("fold").hidden = !unfolds;
 get("scrub").max = END;
 get("time").max = Math.max(data.stretches.length - 1, 0);
 get("time-row").hidden = !data.stretches.length;

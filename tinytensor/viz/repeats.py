@@ -17,6 +17,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .indices import with_index
 from .structure import Cluster, Edge, Graph, Node
 
 # In a loop that calls one module often and another one rarely, a step begins with the rare one. If
@@ -87,15 +88,6 @@ def find_loops(graph: Graph, least: int, below: int | None = None) -> Loops | No
     return finder.loops(depth, least)
 
 
-def with_index(name: str) -> tuple[str, int]:
-    """The name without its index, and the index: "tensors[3]" -> ("tensors[]", 3)."""
-    if name.endswith("]"):
-        stem, _, index = name[:-1].rpartition("[")
-        if index.isdecimal():
-            return f"{stem}[]", int(index)
-    return name, 0
-
-
 def _family(cluster: Cluster) -> Family | None:
     if cluster.kind == "step":
         return (cluster.parent, cluster.phase, "step")
@@ -135,6 +127,7 @@ class _Finder:
         inside, moving = self._compared(step_of, place_of)
         for step, found in enumerate(inside):
             found.append(tuple(place_of[node] for node in nodes[step]))
+            found.append(tuple(self.graph.nodes[node].parts for node in nodes[step]))
             found.append(tuple(cluster_codes[cluster] for cluster in clusters[step]))
         shapes = [self._code(tuple(found)) for found in inside]
         runs = [
@@ -226,7 +219,12 @@ class _Finder:
 
     def _release_what_follows(self, step_of: list[int], place_of: list[int]) -> None:
         """Take out of the newest step of a loop what comes after the loop: no other step has it."""
-        newest = {step: set[int]() for step in range(len(self.begins)) if self._is_newest(step)}
+        loop_of = self.loop_of
+        newest: dict[int, set[int]] = {
+            step: set()
+            for step, loop in enumerate(loop_of)
+            if step == 0 or loop_of[step - 1] != loop
+        }
         for step, place in zip(step_of, place_of, strict=True):
             if step - 1 in newest:
                 newest[step - 1].add(place)
@@ -237,9 +235,6 @@ class _Finder:
                 if around != self.begins[step]:
                     step_of[node.number] = -1
 
-    def _is_newest(self, step: int) -> bool:
-        return step == 0 or self.loop_of[step - 1] != self.loop_of[step]
-
     # -- what a step does
 
     def _codes_of_clusters(self, step_of_cluster: list[int]) -> list[int]:
@@ -249,7 +244,7 @@ class _Finder:
             if step_of_cluster[cluster.number] < 0:
                 found.append(-1)
                 continue
-            own: Family = (cluster.kind, cluster.name, cluster.path, cluster.call, cluster.label)
+            own: Family = (cluster.kind, cluster.name, cluster.path, cluster.call)
             if cluster.parent in self.ends:  # its place in the loop may be in its name
                 own = (cluster.kind, _DIGITS.sub("#", cluster.name), cluster.path)
             around = -1 if cluster.parent is None else found[cluster.parent]
@@ -281,11 +276,11 @@ class _Finder:
             source, target = step_of[edge.source], step_of[edge.target]
             if source < 0 and target < 0:
                 continue
-            key = (edge.kind, edge.operand, edge.output, edge.count)
+            key = (edge.kind, edge.operand, edge.output, edge.count, edge.mark)
             names = known.get(key) or known.setdefault(key, self._names(edge))
             if source == target:
-                same = (place_of[edge.source], names.exact, place_of[edge.target])
-                inside[source].append(same)
+                ends = (place_of[edge.source], place_of[edge.target])
+                inside[source].append((names.exact, ends))
                 continue
             here = (self._end(edge.source, source, place_of), names.bare)
             there = self._end(edge.target, target, place_of)
@@ -304,8 +299,9 @@ class _Finder:
     def _names(self, edge: Edge) -> _Names:
         operand, i = with_index(edge.operand)
         output, j = with_index(edge.output)
-        exact = self._code((edge.kind, edge.operand, edge.output, edge.count))
-        return _Names(exact, self._code((edge.kind, operand, output, edge.count)), (i, j))
+        rest = (edge.kind, edge.count, edge.mark)
+        exact = self._code((rest, edge.operand, edge.output))
+        return _Names(exact, self._code((rest, operand, output)), (i, j))
 
 
 def _oldest_nodes(graph: Graph) -> list[int]:
@@ -325,7 +321,8 @@ def _what(node: Node) -> tuple[object, ...]:
     name = node.name
     if node.kind in ("input", "output"):
         name, _ = with_index(name)
-    return (node.kind, name, node.values, node.phase, node.kernel, node.note, node.count)
+    own = (node.kind, name, node.values, node.phase, node.kernel, node.note, node.count)
+    return (*own, node.mark)
 
 
 def _gathered(step_of: list[int], steps: int) -> list[list[int]]:

@@ -36,6 +36,8 @@ PICTURES: dict[str, tuple[Callable[[View], Picture], bool]] = {
     "saturation": (saturation, False),
 }
 
+_LONGEST = 200  # letters of a name or title
+
 _COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", "#ffffff": "var(--paper)"}
 
 
@@ -69,7 +71,7 @@ def write_report(
         raise ValueError(f"report: expected pictures of {known}, got {got}")
     views = views_of(record, "report")
     ran = with_backward(views)
-    heading = plain(title or "What backpropagation through time did", 200)
+    heading = plain(title or "What backpropagation through time did", _LONGEST)
     drawn = _Drawn()
     heatmap = gradient_heatmap(record)
     overview = drawn.figure(heatmap, "gradient_heatmap", _norms(heatmap, ran))
@@ -80,7 +82,7 @@ def write_report(
     content = PAGE.format(
         title=html.escape(heading),
         contents="".join(
-            f'<li><a href="#layer{number}">{html.escape(name_of(view))}</a></li>'
+            f'<li><a href="#layer{number}">{html.escape(name_of(view, _LONGEST))}</a></li>'
             for number, view in enumerate(views.values())
         ),
         recorded=_recorded(record, views),
@@ -110,7 +112,7 @@ class _Drawn:
 def _section(number: int, view: View, chosen: Sequence[str], ran: bool, drawn: _Drawn) -> str:
     """The pictures of one layer in one direction."""
     scan = view.scan
-    parts = [f'<section id="layer{number}"><h2>{html.escape(name_of(view))}</h2>']
+    parts = [f'<section id="layer{number}"><h2>{html.escape(name_of(view, _LONGEST))}</h2>']
     if not ran:
         parts.append(
             "<p><strong>No backward pass came through this layer:</strong> its gradients are left "
@@ -153,7 +155,7 @@ def _recorded(record: Record, views: dict[Key, View]) -> str:
     head = ("layer", "kind", "steps T", "sequences N", "features", "calls", "backward pass")
     rows = [
         (
-            name_of(view),
+            name_of(view, _LONGEST),
             view.scan.kind,
             f"{view.scan.length:,}",
             f"{view.scan.steps.batch:,}",
@@ -173,7 +175,7 @@ def _norms(heatmap: Picture, views: dict[Key, View]) -> str:
         there = found["h"][~np.isnan(found["h"])]
         if len(there):
             ends = there[0], there[-1], there.min(), there.max()
-            rows.append((name_of(views[key]), *map(number, ends)))
+            rows.append((name_of(views[key], _LONGEST), *map(number, ends)))
     return _table(("‖∂L/∂h‖", "first step", "last step", "least", "largest"), rows)
 
 

@@ -18,9 +18,10 @@ READING = {
         "lower than the other, the weight learns from the other end alone."
     ),
     "lag_matrix": (
-        "Row t is the loss at step t on its way back: the cell at column k is how much of its "
-        "gradient arrives at the state of step k. Start at the diagonal and go outwards; the lag "
-        "at which the row has gone dark is as far as this layer can learn to remember."
+        "Row t is the gradient that enters at step t, from the loss or a layer above, on its way "
+        "back: the cell at column k is how much of it arrives at the state of step k. Start at the "
+        "diagonal and go outwards; the lag at which the row has gone dark is as far as this layer "
+        "can learn to remember."
     ),
     "spectrum": (
         "Left, by how much one step can stretch or shrink a gradient; where the largest value "

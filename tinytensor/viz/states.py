@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .repeats import Loops, Run, with_index
+from .indices import with_index
+from .repeats import Loops, Run
 from .structure import Edge, Graph
 
 States = dict[tuple[int, int, str], str]
@@ -45,7 +46,7 @@ def _states(graph: Graph, run: Run, leaving: dict[int, list[Edge]]) -> dict[tupl
     for edges in leaving.values():
         for edge in edges:
             state = here.get(edge.target)
-            if state is None or (state, edge.output) in found:
+            if state is None or edge.kind != "gradient" or (state, edge.output) in found:
                 continue
             name = edge.output or _passed_on(leaving.get(state, []))
             if not name or with_index(name)[0] != name:

@@ -59,7 +59,7 @@ class Node:
     count : how many nodes of the whole graph it stands for
     lines : what else to write under its name: a value, a gradient, a norm, a formula
     heat : from 0 to 1, its place on the scale of colours; None for none
-    parts : how many operations are drawn as this one; see `detail`
+    parts : the operations that are drawn as this one, each name with its number; see `detail`
     diagram : what is inside it if it is the step of a recurrent cell
     mark : in the difference of two graphs, which of them has it
     """
@@ -75,7 +75,7 @@ class Node:
     count: int = 1
     lines: tuple[str, ...] = ()
     heat: float | None = None
-    parts: int = 1
+    parts: tuple[tuple[str, int], ...] = ()
     diagram: Diagram | None = None
     mark: Mark = ""
 

@@ -34,6 +34,7 @@ MEANING = {
 _NUMBERS = 12  # steps up to which each cell has room for its number
 
 
+@np.errstate(all="ignore")
 def gradient_heatmap(
     source: Source, of: Sequence[str] | None = None, *, decades: float = 12
 ) -> Picture:
@@ -46,8 +47,8 @@ def gradient_heatmap(
     of : some of the names of states and gates; None for all
     decades : powers of ten that the scale spans at most, down from the largest
 
-    `.data[path, layer, direction][name]` : (T,), double precision; nan where there is no step,
-    or where the gradient is none
+    `.data[path, layer, direction][name]` : (T,), double precision; nan where there is no step, or
+    where the gradient is not a number
 
     Raises RuntimeError before a backward pass, ValueError for a name that no layer has.
     """
@@ -90,7 +91,7 @@ def gradient_heatmap(
         time_axis(panels[-1], "", "time step t (→ ←: the way that the layer runs)")
         colours.bar(figure, panels, "gradient norm")
 
-    return Picture("gradient norm over time", data, (8.2, max(2.4, height)), draw)
+    return Picture("gradient norm over time", data, (8.2, max(1.9, height)), draw)
 
 
 def _with_broken(norms: Array, view: View) -> Array:
@@ -122,13 +123,16 @@ def _draw_rows(axes: Axes, rows: list[Array], labels: list[str], colours: LogCol
 
 def _span(norms: Array) -> str:
     there = norms[~np.isnan(norms)]
-    return f"{short(there.min())} … {short(there.max())}" if len(there) else "no step"
+    if not len(there):
+        return "no step"
+    most = there.max()
+    return f"{short(there.min())} … {short(most) if np.isfinite(most) else 'not finite'}"
 
 
 def _write_numbers(axes: Axes, norms: Array, place: int, image: Array) -> None:
     brightness = image[0, :, :3] @ (0.299, 0.587, 0.114)
     for t, value in enumerate(norms):
-        if not np.isnan(value):
+        if np.isfinite(value):
             axes.text(
                 t,
                 place,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
+from ...bptt import Scan
 from ...dtypes import Array
 from .picture import Picture
 from .sources import Source, name_of, one_view, short_names, views_of, with_backward
@@ -22,10 +23,10 @@ _ABREAST = 3
 def lag_matrix(source: Source, of: str = "h", *, decades: float = 12) -> Picture:
     """G[t, k]: the norm at step k of the gradient that entered at step t; `View.lag_matrix`.
 
-    Read a row from the diagonal outwards: it is one loss on its way back through time. Where it
-    stays light the layer can learn over that many steps. A panel for each layer and direction, one
-    logarithmic scale of colours for all; blank is the half that no gradient can reach, grey a
-    gradient of exactly 0.
+    Read a row from the diagonal outwards: it is what entered at one step, from the loss or from a
+    layer above, on its way back through time. Where it stays light the layer can learn over that
+    many steps. There is a panel for each layer and direction, and one logarithmic scale of colours
+    for all; blank is where no gradient can come, grey a gradient of exactly 0.
 
     source : a record, rec[path], or one layer in one direction
     of : "h", or "c" for the cells of LSTMs
@@ -38,14 +39,14 @@ def lag_matrix(source: Source, of: str = "h", *, decades: float = 12) -> Picture
     views = with_backward(views_of(source, "lag_matrix"))
     data = {key: view.lag_matrix(of) for key, view in views.items()}
     names = short_names(views)
-    columns = min(_ABREAST, len(data))
+    columns = 2 if len(data) % 2 == 0 else min(_ABREAST, len(data))
     rows = -(-len(data) // columns)
-    size = (2.6 * columns + 1.5, 2.6 * rows + 0.6) if columns > 1 else (5.6, 4.7)
+    size = (2.6 * columns + 1.5, 2.6 * rows + 0.85) if columns > 1 else (5.6, 4.7)
 
     def draw(figure: Figure) -> None:
-        shown = {key: _reachable(matrix, key[2]) for key, matrix in data.items()}
+        shown = {key: _reachable(matrix, views[key].scan) for key, matrix in data.items()}
         colours = LogColours(shown.values(), decades)
-        title(figure, "How far back the loss of each step reaches")
+        title(figure, "How far back the gradient of each step reaches")
         panels = figure.subplots(rows, columns, squeeze=False)
         for axes in panels.flat[len(data) :]:
             axes.set_visible(False)
@@ -58,9 +59,9 @@ def lag_matrix(source: Source, of: str = "h", *, decades: float = 12) -> Picture
             axes.imshow(colours.image(small.T), extent=extent)
             axes.set(xlim=(-0.5, length - 0.5), ylim=(length - 0.5, -0.5))
             axes.set_title(names[key])
-            axes.set_xlabel("reaches the state of step k")
+            axes.set_xlabel("and reaches step k")
             if place % columns == 0:
-                axes.set_ylabel("the loss at step t")
+                axes.set_ylabel("a gradient enters at step t")
             integers(axes.xaxis, 6)
             integers(axes.yaxis, 6)
             axes.spines[["top", "right"]].set(visible=True)
@@ -69,11 +70,13 @@ def lag_matrix(source: Source, of: str = "h", *, decades: float = 12) -> Picture
     return Picture("lag matrix", data, size, draw)
 
 
-def _reachable(matrix: Array, direction: str) -> Array:
-    """The matrix with nan where no gradient can come, k > t or in a reverse layer k < t; else inf."""
+def _reachable(matrix: Array, scan: Scan) -> Array:
+    """The matrix with nan where no gradient can come: to later steps, or where there is no step."""
     t, k = np.indices(matrix.shape)
+    later = k < t if scan.reverse else k > t
+    last = len(scan.steps.sizes) - 1
     whole = np.where(np.isnan(matrix), np.inf, matrix)
-    return np.where(k < t if direction == "reverse" else k > t, np.nan, whole)
+    return np.where(later | (np.maximum(t, k) > last), np.nan, whole)
 
 
 def spectrum(

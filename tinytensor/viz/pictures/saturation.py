@@ -13,7 +13,7 @@ from .heatmap import MEANING
 from .picture import Picture
 from .sources import Source, name_of, one_view
 from .states import SIGMOIDS
-from .style import BROKEN, LINES, title
+from .style import LINES, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,10 +45,10 @@ def saturation(source: Source) -> Picture:
             edges = found["edges"]
             middles = (edges[1:] + edges[:-1]) / 2
             low, high = _ends(view, name)
-            colours = [BROKEN if not low < middle < high else LINES[0] for middle in middles]
+            colours = [LINES[5] if not low < middle < high else LINES[0] for middle in middles]
             parts = 100 * found["counts"] / max(int(found["counts"].sum()), 1)
             axes.bar(middles, parts, width=np.diff(edges), color=colours)
-            axes.set_title(f"{name} · {MEANING.get(name, '')}", fontsize=8.5)
+            axes.set_title(f"{name} · {MEANING[name]}" if name in MEANING else name, fontsize=8.5)
             low_share, high_share = (f"{100 * found[end]:.3g} %" for end in ("low", "high"))
             said = f"low: {low_share}\nhigh: {high_share}" if high < np.inf else f"0: {low_share}"
             axes.set_xlabel(said)

@@ -60,10 +60,13 @@ def with_backward(views: dict[Key, View]) -> dict[Key, View]:
     return found
 
 
-def name_of(view: View) -> str:
-    """ "encoder.lstm, layer 1, reverse"; the kind where the layer is the whole model."""
+def name_of(view: View, most: int = 40) -> str:
+    """ "encoder.lstm, layer 1, reverse"; the kind where the layer is the whole model.
+
+    most : letters of the path
+    """
     scan = view.scan
-    return f"{_module(view)}, layer {scan.layer}, {scan.direction}"
+    return f"{_module(view, most)}, layer {scan.layer}, {scan.direction}"
 
 
 def short_names(views: dict[Key, View]) -> dict[Key, str]:
@@ -78,8 +81,8 @@ def short_names(views: dict[Key, View]) -> dict[Key, str]:
     }
 
 
-def _module(view: View) -> str:
-    return plain(view.scan.path) or view.scan.kind.split("_")[0].upper()
+def _module(view: View, most: int = 40) -> str:
+    return plain(view.scan.path, most) or view.scan.kind.split("_")[0].upper()
 
 
 def there(view: View) -> Array:

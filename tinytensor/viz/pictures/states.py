@@ -11,7 +11,7 @@ from ...dtypes import Array
 from .heatmap import MEANING
 from .picture import Picture
 from .sources import Source, name_of, one_view, there
-from .style import MOST_COLUMNS, PARTS, SIGNED, integers, pooled, time_axis, title
+from .style import MOST_COLUMNS, PARTS, SIGNED, finite, integers, pooled, short, time_axis, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,12 +47,13 @@ def states_over_time(source: Source, sample: SupportsIndex = 0) -> Picture:
         title(figure, f"States and gates of sequence {n} · {name_of(view)}")
         panels = figure.subplots(len(data), sharex=True, squeeze=False)[:, 0]
         for axes, (name, values) in zip(panels, data.items(), strict=True):
-            columns, steps = pooled(values[:, : units[name]], MOST_COLUMNS, np.mean)
+            few_units = np.where(np.isfinite(values), values, np.nan)[:, : units[name]]
+            columns, steps = pooled(few_units, MOST_COLUMNS, np.mean)
             least, most = (0.0, 1.0) if name in sigmoids else _either_side(values)
             image = axes.imshow(
                 columns.T,
                 aspect="auto",
-                cmap=PARTS if name in sigmoids else SIGNED,
+                cmap=finite(PARTS if name in sigmoids else SIGNED),
                 vmin=least,
                 vmax=most,
                 extent=(-0.5, max(steps, 1) - 0.5, units[name] - 0.5, -0.5),
@@ -65,7 +66,7 @@ def states_over_time(source: Source, sample: SupportsIndex = 0) -> Picture:
             integers(axes.yaxis, 4)
             axes.spines[:].set_visible(False)
             bar = figure.colorbar(image, ax=axes, ticks=[least, (least + most) / 2, most], pad=0.01)
-            bar.ax.set_yticklabels([f"{value:.2g}" for value in (least, (least + most) / 2, most)])
+            bar.ax.set_yticklabels([short(value) for value in (least, (least + most) / 2, most)])
             bar.outline.set_visible(False)
         time_axis(panels[-1], view.scan.direction)
 

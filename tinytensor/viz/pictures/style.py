@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INK = "#1f2328"
 FAINT = "#8c959f"
 ZERO = "#b4bac2"  # of what has no logarithm
-BROKEN = "#d55e00"  # of what is infinite or no number
+BROKEN = "#e6007e"  # of what is infinite or no number
 # Okabe & Ito's colours but yellow and black, which get lost on light and on dark paper.
 LINES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 MAGNITUDES = "viridis"  # from 0, or from tiny, up
@@ -116,6 +116,20 @@ def logarithmic(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def nothing(axes: Axes, text: str) -> None:
+    """Say why there is nothing in a panel."""
+    axes.text(
+        0.5, 0.5, text, ha="center", va="center", color=FAINT, transform=axes.transAxes, fontsize=9
+    )
+
+
+def finite(colours: str) -> Any:
+    """A map of colours in which what is not finite (nan) has its own."""
+    from matplotlib import colormaps
+
+    return colormaps[colours].with_extremes(bad=BROKEN)
+
+
 def log_lines(axes: Axes, x: Array, lines: Iterable[tuple[str, Array, dict[str, Any]]]) -> None:
     """Lines over x with a logarithmic y; a value of 0 is a triangle at the bottom."""
     zeros: list[tuple[Array, Any]] = []
@@ -129,6 +143,11 @@ def log_lines(axes: Axes, x: Array, lines: Iterable[tuple[str, Array, dict[str, 
         zeros.append((x[y == 0], line.get_color()))
     if positive:
         logarithmic(axes.yaxis)
+    else:
+        axes.set_yticks([])
+        nothing(axes, "nothing above 0 that is finite")
+    if len(x):
+        axes.set_xlim(x[0] - 0.5, x[-1] + 0.5)
     said = False
     for where, colour in zeros:
         if len(where):
@@ -162,6 +181,9 @@ def pooled(values: Array, most: int, pool: Callable[..., Array] = np.nanmax) -> 
         return np.stack([pool(part, axis=0) for part in parts]), each * len(parts)
 
 
+_FEWEST = 3  # powers of ten of a scale: a factor of 2 is no drama
+
+
 class LogColours:
     """Colours for norms that span many powers of ten, and for those that have no logarithm.
 
@@ -173,15 +195,15 @@ class LogColours:
         every = np.concatenate([np.ravel(part) for part in values])
         positive = every[np.isfinite(every) & (every > 0)]
         top = math.ceil(math.log10(positive.max())) if len(positive) else 0
-        least = math.floor(math.log10(positive.min())) if len(positive) else -1
-        self.bottom = max(least, top - decades)
-        self.top = max(top, self.bottom + 1)
+        least = math.floor(math.log10(positive.min())) if len(positive) else 0
+        self.bottom = max(min(least, top - _FEWEST), top - decades)
+        self.top = top
         self.below = least < self.bottom
         self.zero = bool((every == 0).any())
         self.broken = bool(np.isinf(every).any())
 
     def image(self, values: Array) -> Array:
-        """RGBA: nan transparent, 0 grey, inf orange."""
+        """RGBA: nan transparent, 0 grey, inf magenta."""
         from matplotlib import colormaps
         from matplotlib.colors import to_rgba
 

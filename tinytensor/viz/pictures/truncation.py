@@ -9,7 +9,7 @@ import numpy as np
 
 from .picture import Picture
 from .sources import Source, name_of, one_view
-from .style import FAINT, title
+from .style import FAINT, nothing, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +46,8 @@ def truncation(source: Source, lengths: Sequence[SupportsIndex] | None = None) -
             axes.set_ylabel(label)
             axes.set_ylim(min(0, axes.get_ylim()[0]))
             axes.grid(True)
+            if all(np.isnan(part).all() for part in parts.values()):
+                nothing(axes, "the full gradient is 0 or not finite")
             _lengths(axes, found.lengths)
         panels[0].set_title("direction")
         panels[1].set_title("size")
@@ -60,6 +62,7 @@ _STYLES = ("-", "--", "-.", ":")  # biases have one gradient where nothing stand
 def _lengths(axes: Axes, lengths: tuple[int, ...]) -> None:
     """The lengths as ticks of a logarithmic axis."""
     axes.set_xscale("log")
+    axes.set_xlim(lengths[0] / 1.15, lengths[-1] * 1.15)
     axes.set_xticks(lengths, list(map(str, lengths)))
     axes.minorticks_off()
     axes.set_xlabel("truncation length k2 (steps)")

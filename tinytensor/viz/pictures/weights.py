@@ -12,7 +12,7 @@ from ...bptt.scans import GATES
 from ...dtypes import Array
 from .picture import Picture
 from .sources import Source, name_of, one_view
-from .style import FAINT, SIGNED, log_lines, pooled, short, time_axis, title
+from .style import FAINT, SIGNED, finite, log_lines, pooled, short, time_axis, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 96  # of a small picture; larger weights show blocks of elements
 
 
+@np.errstate(all="ignore")
 def weight_gradients(source: Source, name: str = "weight_hh", *, steps: int = 8) -> Picture:
     """The gradient of a weight step by step: as small pictures, and as norms by gate.
 
@@ -91,11 +92,12 @@ def _draw_parts(figure: Any, data: dict[str, Any], gates: str) -> None:
     panels = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
     for axes, t, part in zip(panels, data["t"], parts, strict=True):
         rows, columns = part.shape
-        half, rows_to = pooled(part, _MOST_ROWS, _largest)
+        shown = np.where(np.isfinite(part), part, np.nan)
+        half, rows_to = pooled(shown, _MOST_ROWS, _largest)
         small, columns_to = pooled(half.T, _MOST_ROWS, _largest)
         extent = (-0.5, columns_to - 0.5, rows_to - 0.5, -0.5)
         image = axes.imshow(
-            small.T, aspect="auto", cmap=SIGNED, vmin=-most, vmax=most, extent=extent
+            small.T, aspect="auto", cmap=finite(SIGNED), vmin=-most, vmax=most, extent=extent
         )
         axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
         norm = short(float(np.linalg.norm(part.astype(np.float64))))
