@@ -1,6 +1,6 @@
-"""Draw the backward graph of a bidirectional LSTM over two steps: the picture in the README.
+"""Draw the backward graph of a bidirectional LSTM: over two steps, and over a thousand, folded.
 
-python examples/draw_lstm.py [folder]     # writes backward.svg
+python examples/draw_lstm.py [folder]     # writes backward.svg and folded.svg, the README's pictures
 """
 
 import sys
@@ -24,11 +24,23 @@ class Model(nn.Module):
 
 
 def main(folder: Path) -> None:
+    draw_all_of_two_steps(folder / "backward.svg")
+    draw_a_thousand_steps(folder / "folded.svg")
+
+
+def draw_all_of_two_steps(path: Path) -> None:
     tt.manual_seed(0)
     model = Model()
     with tt.unrolled():  # every gate of every step, where the layer is one fused node otherwise
         loss = model(tt.rand(2, 3, 1)).square().mean()
-    viz.graph({"loss": loss}, direction="RL").render(outfile=folder / "backward.svg")
+    viz.graph({"loss": loss}, direction="RL").render(outfile=path)
+
+
+def draw_a_thousand_steps(path: Path) -> None:
+    lstm = nn.LSTM(3, 4, bidirectional=True)
+    with tt.unrolled():
+        output, _ = lstm(tt.rand(1000, 1, 3))
+    viz.graph(output.sum(), detail="cell").render(outfile=path)
 
 
 if __name__ == "__main__":

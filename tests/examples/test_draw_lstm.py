@@ -1,4 +1,4 @@
-"""The README's picture is the one that its script draws today."""
+"""The README's pictures are those that their script draws today."""
 
 import importlib.util
 import re
@@ -12,11 +12,12 @@ def drawn_text(svg: Path) -> list[str]:
     return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text("utf-8")))
 
 
-def test_the_readmes_picture_is_current(tmp_path):
+def test_the_readmes_pictures_are_current(tmp_path):
     spec = importlib.util.spec_from_file_location("draw_lstm", EXAMPLES / "draw_lstm.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     script.main(tmp_path)
-    fresh = drawn_text(tmp_path / "backward.svg")
-    assert "lstm.weight_hh_l0_reverse" in fresh
-    assert fresh == drawn_text(EXAMPLES / "images" / "backward.svg")
+    for name, expected in (("backward", "lstm.weight_hh_l0_reverse"), ("folded", "weight_hh_l0")):
+        fresh = drawn_text(tmp_path / f"{name}.svg")
+        assert expected in fresh
+        assert fresh == drawn_text(EXAMPLES / "images" / f"{name}.svg")
