@@ -1,6 +1,6 @@
 """Draw the backward graph of a bidirectional LSTM: over two steps, and over a thousand, folded.
 
-python examples/draw_lstm.py [folder]     # writes backward.svg and folded.svg, the README's pictures
+python examples/draw_lstm.py [folder]     # writes backward.svg and folded.svg, shown in the README
 """
 
 import sys
