@@ -1,6 +1,7 @@
 """Work in parts: all of it is done, errors come back, and BLAS is left as it was."""
 
 import contextvars
+import functools
 import os
 import sys
 import threading
@@ -8,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+import tinytensor as tt
 from tinytensor import parallel
 
 threadpoolctl = pytest.importorskip("threadpoolctl")
@@ -101,6 +103,39 @@ def test_a_product_is_numpys(shape, threads, monkeypatch):
     out = np.full((rows, columns + 3), np.nan)[:, 3:]
     assert parallel.matmul(a, b, out) is out
     np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("multiplications", [1, 1 << 30])
+@pytest.mark.parametrize("threads", [1, 3, 4])
+def test_what_is_independent_runs_at_once_where_that_is_worth_it(
+    threads, multiplications, monkeypatch
+):
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: threads)
+    ran_in = []
+
+    def work(number):
+        ran_in.append(threading.current_thread())
+        return number
+
+    works = [functools.partial(work, number) for number in range(3)]
+    assert parallel.at_once(works, multiplications) == [0, 1, 2]
+    own = [thread for thread in ran_in if thread is not threading.main_thread()]
+    assert len(own) == (2 if threads == 3 and multiplications > 1 else 0)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_both_directions_of_a_layer_may_run_at_once(kind, monkeypatch):
+    layer = getattr(tt.nn, kind)(3, 4, 2, bidirectional=True).double()
+    x = tt.rand(5, 2, 3, dtype=tt.float64, requires_grad=True)
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setattr(parallel, "_WORTH_A_THREAD", -1)
+        monkeypatch.setattr(parallel, "_blas_threads", lambda threads=threads: threads)
+        output, _ = layer(x)
+        gradients = tt.autograd.grad(output.square().sum(), (x, *layer.parameters()))
+        found.append([y.detach().numpy() for y in (output, *gradients)])
+    for alone, at_once in zip(*found, strict=True):
+        np.testing.assert_array_equal(alone, at_once)
 
 
 @pytest.mark.usefixtures("three")

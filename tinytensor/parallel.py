@@ -14,10 +14,10 @@ has. Without it, or where BLAS is set to one thread, there is one part.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -69,25 +69,39 @@ def in_parts(work: Callable[[int, int], object], count: int) -> None:
         work(0, count)
         return
     bounds = [count * k // parts for k in range(parts + 1)]
-    pool = _pool(os.getpid(), parts - 1)
+    _together([partial(work, start, end) for start, end in pairwise(bounds)])
+
+
+def at_once(works: Sequence[Callable[[], Any]], multiplications: int) -> list[Any]:
+    """Call several functions that know nothing of each other: their results.
+
+    On a thread each, where so many multiplications of each are worth it, and each thread that BLAS
+    has gets one; else one after the other.
+    """
+    if multiplications > _WORTH_A_THREAD and 1 < _blas_threads() <= len(works):
+        return _together(works)
+    return [work() for work in works]
+
+
+def _together(works: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Call each on a thread of its own."""
+    from concurrent.futures import wait  # slow to import, and often not needed
+
+    pool = _pool(os.getpid(), len(works) - 1)
     with _one_blas_thread():
         # What is set for this context, as NumPy's treatment of overflow, holds in the parts too.
-        others = [
-            pool.submit(copy_context().run, work, start, end) for start, end in pairwise(bounds[1:])
-        ]
+        others = [pool.submit(copy_context().run, work) for work in works[1:]]
         try:
-            work(*bounds[:2])
+            first = works[0]()
         finally:
-            errors = [other.exception() for other in others]
-    for error in errors:
-        if error is not None:
-            raise error
+            wait(others)
+    return [first, *(other.result() for other in others)]
 
 
 @cache
 def _pool(process: int, workers: int) -> ThreadPoolExecutor:
     """Threads that wait for work; those of a process are not there after a fork."""
-    from concurrent.futures import ThreadPoolExecutor  # slow to import, and often not needed
+    from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(workers, thread_name_prefix="tinytensor")
 

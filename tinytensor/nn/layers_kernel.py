@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from ..autograd.kernel import Kernel
 from ..autograd.node import Node
 from ..dtypes import Array
+from ..parallel import at_once
 from .checkpointed import in_segments
 from .scan import Cell, layers_and_directions
 from .steps import Steps
@@ -223,16 +225,21 @@ def _forward(
     finals = [np.empty_like(part) for part in states]
     for layer in range(layers):
         h_out = np.empty((len(x), directions * size), x.dtype)
-        for direction in range(directions):
-            number = layer * directions + direction
-            saved, last = kind.scan_forward(
+        first = layer * directions
+        scans = [
+            partial(
+                kind.scan_forward,
                 x,
-                tuple([part[number] for part in states]),
-                weights[number],
+                tuple([part[first + direction] for part in states]),
+                weights[first + direction],
                 direction == 1,
                 h_out[:, direction * size : (direction + 1) * size],
                 steps,
             )
+            for direction in range(directions)
+        ]
+        done = at_once(scans, len(x) * weights[first][1].size)
+        for number, (saved, last) in enumerate(done, first):
             walked.scans.append(saved)
             for final, part in zip(finals, last, strict=True):
                 final[number] = part
@@ -276,6 +283,7 @@ def _backward(
     dx: Any = None
     for layer in reversed(range(len(weights) // directions)):
         dx = None
+        scans = []
         for direction in range(directions):
             number = layer * directions + direction
             dh = dy[:, direction * size : (direction + 1) * size]
@@ -286,8 +294,8 @@ def _backward(
             if note is not None:
                 handed = ({},)
                 note.arrived(number, arrived, d_last)
-            part: Any
-            part, d_first, d_weights[number] = kind.scan_backward(
+            scan = partial(
+                kind.scan_backward,
                 walked.scans[number],
                 walked.inputs[layer],
                 weights[number],
@@ -299,6 +307,12 @@ def _backward(
                 needs_weights[number],
                 *handed,
             )
+            scans.append((scan, number, d_last, handed))
+        done = at_once([scan for scan, *_ in scans], len(below) * weights[0][1].size)
+        for (part, d_first, gradients), (_, number, d_last, handed) in zip(
+            done, scans, strict=True
+        ):
+            d_weights[number] = gradients
             if note is not None:
                 note.differentiated(number, *handed)
             for d_state, gradient in zip(d_last, d_first, strict=True):
