@@ -104,6 +104,14 @@ def test_render_takes_a_file_a_name_with_a_format_or_an_outfile(drawing, tmp_pat
     assert Path("f.gv").read_text("utf-8") == drawing.source
 
 
+def test_a_file_of_no_known_format_is_refused(drawing, tmp_path):
+    for name in ("g.xyz", "g"):
+        with pytest.raises(ValueError, match=rf"render: .*ends in a format.*{name}'"):
+            drawing.render(outfile=tmp_path / name)
+    drawing.render(outfile=tmp_path / "g.xyz", format="svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["g.xyz"]
+
+
 def test_a_failed_rendering_leaves_the_old_file_and_nothing_else(drawing, tmp_path, monkeypatch):
     path = tmp_path / "graph.svg"
     path.write_text("old")

@@ -417,6 +417,64 @@ def test_a_step_with_the_same_operations_wired_otherwise_stays_visible():
     assert "t = 15" in {cluster.label for cluster in folded.clusters}
 
 
+ODD = {
+    "factor": lambda h, odd: h * (0.5 if odd else 0.9),
+    "exponent": lambda h, odd: h ** (3 if odd else 2),
+    "bounds": lambda h, odd: h.clamp(-1, 2 if odd else 1),
+    "index": lambda h, odd: h + h[:, 1 if odd else 0],
+    "slice": lambda h, odd: h + h[:, (1 if odd else 0) : (2 if odd else 1)],
+    "slope": lambda h, odd: nn.functional.leaky_relu(h, 0.2 if odd else 0.1),
+    "dimensions": lambda h, odd: h + h.flip(0 if odd else 1),
+    "divisor": lambda h, odd: h / (3 if odd else 2),
+}
+
+
+@pytest.mark.parametrize("change", sorted(ODD))
+@pytest.mark.parametrize("detail", ["op", "cell", "step"])
+def test_a_step_with_another_constant_stays_visible(change, detail):
+    cell, h = nn.RNNCell(1, 2), tt.zeros(1, 2)
+    for t in range(30):
+        with scope(f"time {t}"):
+            h = ODD[change](cell(tt.ones(1, 1), h), t == 15)
+    folded = viz.graph(h.sum(), detail=detail).graph
+    check_nothing_is_lost(unfold(folded), folded)
+    assert sorted(blocks(folded)) == ["time 1 … time 14 ×14", "time 16 … time 28 ×13"]
+
+
+def test_a_kernel_with_another_option_stays_visible():
+    w, targets = tt.rand(4, requires_grad=True), tt.zeros(2).long()
+    loss = tt.zeros(())
+    for t in range(20):
+        with scope(f"time {t}"):
+            smoothing = 0.1 if t == 9 else 0.0
+            logits = (w * loss).reshape(2, 2)
+            loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+    folded = fold(whole(loss))
+    assert sorted(c.count for c in folded.clusters if c.kind == "block") == [8, 9]
+
+
+def test_a_step_that_reads_its_own_row_folds():
+    x = tt.rand(20, 1, 2, requires_grad=True)
+    cell, h = nn.RNNCell(2, 2), tt.zeros(1, 2)
+    for t in range(20):
+        h = cell(x[t], h)
+    assert blocks(fold(whole(h))) == ["RNNCell, calls 2 … 19 ×18"]
+    h = tt.zeros(1, 2)
+    for t in range(20):
+        h = cell(x[0 if t == 10 else t], h)
+    counts = [c.count for c in fold(whole(h)).clusters if c.kind == "block"]
+    assert sum(counts) < 18
+
+
+def test_a_graph_that_was_freed_folds_as_far_as_it_is_known():
+    cell, h = nn.RNNCell(1, 2), tt.zeros(1, 2)
+    for t in range(30):
+        h = cell(tt.ones(1, 1), h).clamp(-1, 2 if t == 15 else 1)
+    loss = h.sum()
+    loss.backward()
+    assert blocks(fold(whole(loss))) == ["RNNCell, calls 2 … 29 ×28"]
+
+
 @pytest.mark.parametrize("wide", [tt.rand(2, 3), tt.rand(3, dtype=tt.float64)])
 def test_steps_of_another_shape_or_dtype_fold_for_themselves(wide):
     w = tt.rand(3, requires_grad=True)

@@ -13,7 +13,7 @@ import pytest
 import tinytensor as tt
 from tests.viz.models import GOLDEN
 from tinytensor import nn
-from tinytensor.viz import LayoutError, engine, keep_values, page
+from tinytensor.viz import LayoutError, engine, graph, keep_values, page
 from tinytensor.viz.extract import extract_with_sources, named_tensors
 
 
@@ -219,6 +219,22 @@ def test_of_a_graph_too_large_to_draw_the_folded_form_is_drawn_and_every_node_wa
     assert set(data["shown"]) == set(map(int, re.findall(r'data-node="(\d+)"', folded)))
 
 
+def test_where_a_state_was_detached_a_cut_is_drawn(tmp_path):
+    cell, h = nn.RNNCell(2, 3), tt.zeros(1, 3)
+    for t in range(8):
+        h = cell(tt.rand(1, 2), h.detach() if t == 4 else h)
+    text = text_of(page(h.sum(), tmp_path / "p.html"))
+    assert text.count('class="edge cut"') == 1
+    assert "✂" in text
+
+
+def test_a_state_from_elsewhere_is_drawn_and_not_walked(tmp_path):
+    cell = nn.RNNCell(2, 3)
+    data = data_of(page(cell(tt.rand(1, 2), tt.ones(1, 3)).sum(), tmp_path / "p.html"))
+    (number,) = [n for n, node in enumerate(data["nodes"]) if node[4].startswith("detached")]
+    assert number not in [step["node"] for step in data["steps"]]
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 def test_every_drawing_has_a_page_that_ends_in_the_gradients_of_backward(name, tmp_path):
     outputs, options = GOLDEN[name]()
@@ -293,6 +309,35 @@ def test_a_freed_graph_is_refused_with_the_cure(loss, tmp_path):
     with pytest.raises(RuntimeError, match="retain_graph=True"):
         page(loss, tmp_path / "p.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_after_backward_it_is_said_when_to_call_it(loss, tmp_path):
+    loss.backward()
+    with pytest.raises(RuntimeError, match=r"page: .*call it before backward\(\)"):
+        page(loss, tmp_path / "p.html")
+    with pytest.raises(RuntimeError, match=r"graph: .*call it before backward\(\)"):
+        graph(loss, view="both")
+
+
+def test_options_of_another_type_are_refused_by_name(loss, tmp_path):
+    for make in (graph, lambda loss, **options: page(loss, tmp_path / "p.html", **options)):
+        with pytest.raises(TypeError, match="expected title to be text or None, got int"):
+            make(loss, title=5)
+        with pytest.raises(TypeError, match="expected max_nodes to be a whole number, got str"):
+            make(loss, max_nodes="a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gradient_of_each_output_may_be_given_by_its_name(tmp_path):
+    x = tt.rand(2, requires_grad=True)
+    outputs = {"a": x * 3, "b": x.sum(), "c": tt.zeros(2)}
+    g = tt.tensor([5.0, 7.0])
+    data = data_of(page(outputs, tmp_path / "p.html", gradient={"a": g}))
+    ((_, number),) = data["leaves"]
+    assert array(data, number).tolist() == [16.0, 22.0]
+    for wrong in ({"d": g}, {"a": g, "c": g}):
+        with pytest.raises(ValueError, match="page: expected gradients of a, b, got"):
+            page(outputs, tmp_path / "p.html", gradient=wrong)
 
 
 def test_too_many_nodes_are_refused_with_the_cure(tmp_path):

@@ -465,6 +465,22 @@ def test_what_is_no_record_or_an_empty_one_is_refused():
         viz.gradient_heatmap(rec)
 
 
+def test_numbers_of_nothing_are_refused():
+    rec = recorded(nn.GRU(I, H))
+    for steps in (0, -3):
+        with pytest.raises(ValueError, match=f"expected steps to be at least 1, got {steps}"):
+            viz.weight_gradients(rec, "weight_hh", steps=steps)
+    for decades in (0, -1, math.nan):
+        with pytest.raises(ValueError, match=f"decades to be above 0, got {decades}"):
+            viz.gradient_heatmap(rec, decades=decades)
+
+
+def test_saving_makes_folders_and_returns_the_path(picture, tmp_path):
+    path = tmp_path / "new" / "deep" / "a.svg"
+    assert picture.save(path) == str(path)
+    assert path.read_text("utf-8") == picture.svg()
+
+
 def test_unknown_names_and_places_are_refused():
     rec = recorded(nn.GRU(I, H))
     with pytest.raises(ValueError, match="expected some of h, r, z, n, got c"):

@@ -185,6 +185,23 @@ def test_a_layer_that_no_gradient_reached_is_said_to_be_one(tmp_path):
     assert first[-1] == "no"
 
 
+def test_it_makes_folders_and_returns_the_path(tmp_path):
+    rnn = nn.RNN(2, 3)
+    with bptt.record(rnn) as rec:
+        rnn(tt.randn(T, N, 2))[0].sum().backward()
+    path = tmp_path / "new" / "deep" / "bptt.html"
+    assert rec.report(path, pictures=[]) == str(path)
+    assert READING["gradient_heatmap"] in Page(path).text
+
+
+def test_a_model_without_recurrent_layers_is_said_to_have_none(tmp_path):
+    linear = nn.Linear(2, 3)
+    with bptt.record(linear) as rec:
+        linear(tt.randn(N, 2)).sum().backward()
+    with pytest.raises(ValueError, match=r"run a model that has nn\.RNN, nn\.LSTM, nn\.GRU"):
+        rec.report(tmp_path / "bptt.html")
+
+
 def test_without_any_backward_pass_it_says_what_to_call(tmp_path):
     lstm = nn.LSTM(2, 3)
     with bptt.record(lstm) as rec:

@@ -21,6 +21,7 @@ from ..tensor import Tensor
 from . import values
 from .formulas import local_derivative
 from .numerals import is_small, norm, number, statistics, written
+from .recorded import let_go
 from .structure import Graph, Node
 
 SHOWN = ("values", "gradients", "norms", "formulas")
@@ -155,7 +156,7 @@ class _Gradients:
         try:
             follow_trace(roots, None, self._take)
         except RuntimeError:
-            self.missing = _FREED if any(map(_was_freed, recorded)) else _FAILS
+            self.missing = _FREED if any(map(let_go, recorded)) else _FAILS
 
     def _take(self, visit: Visit) -> None:
         self._add(visit.node, visit.g if isinstance(visit.g, tuple) else (visit.g,))
@@ -166,13 +167,6 @@ class _Gradients:
             self.norms[id(source)] = size
         if self.with_texts:
             self.texts[id(source)] = _texts(parts)
-
-
-def _was_freed(node: Recorded) -> bool:
-    """Whether a backward pass let go of what a node needs for another."""
-    if getattr(node.op, "asks_user", False):
-        return node.saved._saved is None
-    return node.saved is None
 
 
 # -- lines

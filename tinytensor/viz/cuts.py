@@ -14,8 +14,9 @@ alone, so that once it is detached nothing tells where it came from.
 
 A cut is not known where nothing of it is left: the value was copied (`.detach().clone()`, as
 between the windows of `bptt.truncated`), computed under `no_grad`, or used by an operation that
-keeps nothing of it (a sum, for one); or where what it came from is not part of the graph. No cut is
-drawn then, and none is made up.
+keeps nothing of it (a sum, for one). No cut is drawn then, and none is made up. But where a kernel
+starts from a state that is not zero and gets no gradient, and whose origin is not known, as the
+first step of a window does, the cut leads to a node that says just that.
 """
 
 from __future__ import annotations
@@ -30,72 +31,99 @@ from ..autograd.kernel import Kernel
 from ..autograd.node import Node as Recorded
 from ..autograd.node import Output
 from ..autograd.primitive import Primitive
+from ..dtypes import Array
 from ..tensor import Tensor
-from .recorded import operand_name, output_name
-from .structure import Edge, Graph
+from .recorded import dtype_name, operand_name, output_name
+from .structure import Edge, Graph, Node, Value
 from .values import address_of
 
+_STATES = ("h", "c", "h_0", "c_0")
+_ELSEWHERE = "detached, or from elsewhere"
+
+_Memory = tuple[int, tuple[int, ...]]
 _Place = tuple[int, str]  # number of a node of the drawing, name of its output
 
 
 class _Use(NamedTuple):
     """A value that is kept though no gradient goes there.
 
-    number, operand : of the node that keeps it, and what that calls it; storage, address : its own
+    number, operand : of the node that keeps it, and what that calls it
+    storage, memory : its own; the address and shape of an array
+    state : the array, if it is what a kernel for sequences or their steps starts from, and not zero
     """
 
     number: int
     operand: str
     storage: list[int]
-    address: int
+    memory: _Memory
+    state: Array | None = None
 
 
 def with_cuts(graph: Graph, sources: Sequence[Any]) -> Graph:
     """The drawing with an edge of kind "cut" from each use of a detached value to its origin.
 
     graph, sources : from `extract_with_sources`. It is returned as it is if no cut is known.
+    Nodes for states from elsewhere come last.
     """
     uses = list(_uses_without_gradient(graph, sources))
     if not uses:
         return graph
     by_storage = _origins(graph, sources, {id(use.storage) for use in uses})
-    by_address = _producers(graph, sources)
+    by_memory = _producers(graph, sources)
+    drawn = {id(source._storage) for source in sources if isinstance(source, Tensor)}
+    nodes = list(graph.nodes)
     found: dict[tuple[int, str, int, str], Edge] = {}
     for use in uses:
-        origin = _newest_before(use.number, by_address.get(use.address, []))
+        origin = _newest_before(use.number, by_memory.get(use.memory, []))
         origin = origin or by_storage.get(id(use.storage))
+        if origin is None and use.state is not None and id(use.storage) not in drawn:
+            origin = (len(nodes), "")
+            shape, dtype = use.state.shape, dtype_name(use.state.dtype)
+            nodes.append(
+                Node(len(nodes), "input", use.operand, (Value("", shape, dtype),), note=_ELSEWHERE)
+            )
         if origin is not None and origin[0] != use.number:
             key = (use.number, use.operand, *origin)
             found[key] = Edge(use.number, origin[0], "cut", use.operand, origin[1])
     if not found:
         return graph
     edges = sorted((*graph.edges, *found.values()), key=attrgetter("source"))
-    return replace(graph, edges=tuple(edges))
+    return replace(graph, nodes=tuple(nodes), edges=tuple(edges))
 
 
 def _uses_without_gradient(graph: Graph, sources: Sequence[Any]) -> Iterator[_Use]:
     for node, source in zip(graph.nodes, sources, strict=True):
         if node.kind == "output" and not source.requires_grad:
-            yield _Use(node.number, "", source._storage, address_of(source._array))
+            yield _Use(node.number, "", source._storage, _memory(source._array))
         elif node.kind == "operation":
             for index, storage, array in _inputs_kept(source):
                 if source.edges[index] is None:
                     operand = operand_name(source, index)
-                    yield _Use(node.number, operand, storage, address_of(array))
+                    begins = node.kernel and operand in _STATES and array is not None
+                    state = array if begins and array.any() else None
+                    yield _Use(node.number, operand, storage, _memory(array), state)
 
 
-def _producers(graph: Graph, sources: Sequence[Any]) -> dict[int, list[_Place]]:
+def _memory(array: Array | None) -> _Memory:
+    return (address_of(array), () if array is None else array.shape)
+
+
+def _producers(graph: Graph, sources: Sequence[Any]) -> dict[_Memory, list[_Place]]:
     """For a place in memory the nodes that put a value there, newest first, where that is known.
 
-    Memory that a value left goes to later ones, but what is kept has kept its own.
+    Memory that a value left goes to later ones, but what is kept has kept its own. A view begins in
+    the same place, most often with another shape.
     """
-    found: dict[int, list[_Place]] = {}
+    found: dict[_Memory, list[_Place]] = {}
     for node, source in zip(graph.nodes, sources, strict=True):
         if node.kind == "operation":
             for index, address in enumerate(getattr(source.number, "addresses", ())):
                 if address:
-                    name = output_name(source, index) if type(source.dtype) is tuple else ""
-                    found.setdefault(address, []).append((node.number, name))
+                    several = type(source.dtype) is tuple
+                    name = output_name(source, index) if several else ""
+                    shape = source.shape[index] if several else source.shape
+                    memory = (address, tuple(shape))
+                    found.setdefault(memory, []).append((node.number, name))
     return found
 
 

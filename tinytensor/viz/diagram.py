@@ -18,8 +18,8 @@ def table(lines: Iterable[str], diagram: Diagram, shapes: Mapping[str, str], dir
     """A label in DOT: outputs, lines of text, gates and inputs, one after the other.
 
     shapes : of the outputs that are to have theirs written
-    They follow each other as the arrows of the drawing lead. Fields have the names that
-    `source_port` and `target_port` give.
+    direction : the way from outputs to inputs: "TB" down ...
+    Fields have the names that `source_port` and `target_port` give.
     """
     names = [gate.split()[0] for gate in diagram.gates]
     outputs = [f"{name} {shapes.get(name, '')}".strip() for name in diagram.outputs]
@@ -62,5 +62,9 @@ def _grid(cells: list[str], downwards: bool, look: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text that a table shows as it is; what does not print shows as an escape."""
-    return html.escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    """A text that a table shows as it is; what does not print shows as an escape.
+
+    Backslashes are doubled because Graphviz reads its escapes in tables too.
+    """
+    visible = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return html.escape(visible).replace("\\", r"\\")

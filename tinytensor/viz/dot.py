@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .arrows import anchor_of, in_both, is_turned
 from .diagram import source_port, table, target_port
 from .looks import (
     BLOCK,
@@ -23,12 +24,11 @@ from .looks import (
     SAME_NODE,
     SIGNS,
     STYLES,
-    Attributes,
     heated,
     scale_of_heats,
 )
 from .structure import Cluster, Edge, Graph, Node
-from .views import in_both, is_turned
+from .text import attributes, quoted, quoted_tooltip
 
 DIRECTIONS = ("TB", "BT", "LR", "RL")
 
@@ -90,44 +90,15 @@ def body_lines(
     yield from _header(graph, direction, title, view)
     yield from _legend(graph, direction, names)
     differs = names is not None
-    yield from _nodes_in_clusters(graph, show_shapes, direction, differs)
+    yield from _nodes_in_clusters(graph, show_shapes, direction, view, differs)
+    anchor = anchor_of(graph)
     for number, edge in enumerate(graph.edges):
-        yield _edge(edge, number, graph, direction, view, differs)
+        yield _edge(edge, number, graph, direction, view, differs, number == anchor)
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"graph: expected {name} to be one of {', '.join(allowed)}, got {value!r}")
-
-
-def quoted(*lines: str) -> str:
-    """A DOT string that a label draws as exactly these lines of text.
-
-    Characters that do not print (and line breaks within a line) show as escapes. "&" is written as
-    an entity because Graphviz decodes entities in labels.
-    """
-    return _string(lines, backslash=r"\\")
-
-
-def quoted_tooltip(*lines: str) -> str:
-    """As `quoted`, for a tooltip: there Graphviz reads escapes twice."""
-    return _string(lines, backslash=r"\\\\")
-
-
-def _string(lines: tuple[str, ...], backslash: str) -> str:
-    texts = []
-    for line in lines:
-        visible = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-        visible = visible.replace("&", "&amp;").replace("\\", backslash).replace('"', r"\"")
-        texts.append(visible)
-    return '"' + r"\n".join(texts) + '"'
-
-
-def _attributes(plain: Attributes, **written: str) -> str:
-    """An attribute list of values to be quoted and of DOT strings that already are."""
-    parts = [f"{name}={text}" for name, text in written.items()]
-    parts.extend(f'{name}="{value}"' for name, value in plain.items())
-    return f"[{' '.join(parts)}]"
 
 
 # -- the frame -------------------------------------------------------------------------------------
@@ -154,15 +125,16 @@ def _header(graph: Graph, direction: str, title: str | None, view: str) -> Itera
         "nodesep": "0.25",
         "ranksep": "0.35",
     }
-    if any(node.diagram is not None for node in graph.nodes):
-        layout["newrank"] = "true"  # else dot puts frames of one node side by side
+    if view != "both" and any(node.parts for node in graph.nodes):
+        # Else dot may put frames of one node side by side. With both passes it then fails instead.
+        layout["newrank"] = "true"
     if len(graph.nodes) > _HURRY:
         layout.update(nslimit="1", nslimit1="1", mclimit="0.3")
-    yield f"\tgraph {_attributes(layout, label=quoted(*lines))}\n"
+    yield f"\tgraph {attributes(layout, label=quoted(*lines))}\n"
     plain = {**STYLES["operation"].look, "fontname": _FONT, "fontsize": "11"}
-    yield f"\tnode {_attributes({**plain, 'height': '0.3', 'margin': '0.12,0.06'})}\n"
+    yield f"\tnode {attributes({**plain, 'height': '0.3', 'margin': '0.12,0.06'})}\n"
     edge = {"color": "#555555", "fontname": _FONT, "fontsize": "9", "arrowsize": "0.7"}
-    yield f"\tedge {_attributes(edge)}\n"
+    yield f"\tedge {attributes(edge)}\n"
 
 
 def _legend(graph: Graph, direction: str, names: tuple[str, str] | None) -> Iterator[str]:
@@ -171,20 +143,20 @@ def _legend(graph: Graph, direction: str, names: tuple[str, str] | None) -> Iter
     sorts = [sort for sort in STYLES if sort in used]
     yield "\tsubgraph cluster_legend {\n"
     frame = {"label": "legend", "style": "rounded", "color": "#bbbbbb", "fontsize": "11"}
-    yield f"\t\tgraph {_attributes(frame)}\n"
+    yield f"\t\tgraph {attributes(frame)}\n"
     for sort in sorts:
         style = STYLES[sort]
         name = quoted(*style.name.split("\n"))
-        yield f"\t\tlegend_{sort} {_attributes({**style.look, 'fontsize': '10'}, label=name)}\n"
+        yield f"\t\tlegend_{sort} {attributes({**style.look, 'fontsize': '10'}, label=name)}\n"
     if any(node.heat is not None for node in graph.nodes):
-        yield f"\t\tlegend_scale {_attributes(scale_of_heats(), label=quoted())}\n"
+        yield f"\t\tlegend_scale {attributes(scale_of_heats(), label=quoted())}\n"
         text = quoted(*(graph.scale or "heat, low to high").split(", "))
-        yield f"\t\tlegend_heat {_attributes({'shape': 'plain', 'fontsize': '10'}, label=text)}\n"
+        yield f"\t\tlegend_heat {attributes({'shape': 'plain', 'fontsize': '10'}, label=text)}\n"
         sorts += ["scale", "heat"]
     for mark, given, sort in zip("-+", names or (), ("first", "second"), strict=False):
         look = {**MARKED_NODE[mark], "fontsize": "10"}
         label = quoted(f"{SIGNS[mark]} only", given)
-        yield f"\t\tlegend_{sort} {_attributes(look, label=label)}\n"
+        yield f"\t\tlegend_{sort} {attributes(look, label=label)}\n"
         sorts.append(sort)
     # In a drawing that leads down each sample is a rank of its own. In one that leads sideways they
     # share a rank, which Graphviz fills from the bottom.
@@ -211,9 +183,10 @@ def _sort(node: Node) -> str:
 
 
 def _nodes_in_clusters(
-    graph: Graph, show_shapes: bool, direction: str, differs: bool
+    graph: Graph, show_shapes: bool, direction: str, view: str, differs: bool
 ) -> Iterator[str]:
     """All nodes, each inside its clusters."""
+    inwards = direction[::-1] if view == "forward" else direction  # from outputs to inputs
     members: dict[int | None, list[Node]] = {}
     for node in graph.nodes:
         members.setdefault(node.cluster, []).append(node)
@@ -221,7 +194,7 @@ def _nodes_in_clusters(
     for inner in graph.clusters:
         children.setdefault(inner.parent, []).append(inner)
     for node in members.get(None, ()):
-        yield f"\t{_node(node, graph, show_shapes, direction, differs)}"
+        yield f"\t{_node(node, graph, show_shapes, inwards, differs)}"
     waiting = [iter(children.get(None, ()))]  # for each open cluster those inside it yet to come
     ends: list[str] = []  # the braces that close it
     while waiting:
@@ -234,13 +207,13 @@ def _nodes_in_clusters(
             continue
         frames = PILE if cluster.kind == "block" else 0
         for frame in range(frames):
-            look = _attributes({**PILE_FRAME, "class": "pile"}, label=quoted(), tooltip=quoted())
+            look = attributes({**PILE_FRAME, "class": "pile"}, label=quoted(), tooltip=quoted())
             yield f"{indent}subgraph cluster_{cluster.number}_{frame} {{ graph {look}\n"
         ends.append("}" * (frames + 1))
         yield f"{indent}subgraph cluster_{cluster.number} {{\n"
         yield f"{indent}\tgraph {_cluster(cluster, graph, direction)}\n"
         for node in members.get(cluster.number, ()):
-            yield f"{indent}\t{_node(node, graph, show_shapes, direction, differs)}"
+            yield f"{indent}\t{_node(node, graph, show_shapes, inwards, differs)}"
         waiting.append(iter(children.get(cluster.number, ())))
 
 
@@ -262,10 +235,10 @@ def _cluster(cluster: Cluster, graph: Graph, direction: str) -> str:
     elif cluster.parent is not None and graph.clusters[cluster.parent].kind == "block":
         look.update(fontname=_FONT, penwidth="1")  # not as the block around it
     tooltip = quoted_tooltip(cluster.path or label)
-    return _attributes(look, label=quoted(label), tooltip=tooltip)
+    return attributes(look, label=quoted(label), tooltip=tooltip)
 
 
-def _node(node: Node, graph: Graph, show_shapes: bool, direction: str, differs: bool) -> str:
+def _node(node: Node, graph: Graph, show_shapes: bool, inwards: str, differs: bool) -> str:
     sort = _sort(node)
     look = {"id": node.id, "class": sort}
     if sort != "operation":
@@ -280,9 +253,9 @@ def _node(node: Node, graph: Graph, show_shapes: bool, direction: str, differs: 
     if node.diagram is not None:
         look["shape"] = "plain"
         shapes = {value.name: _shape(value.shape) for value in node.values if show_shapes}
-        label = table(_label(node, show_shapes), node.diagram, shapes, direction)
+        label = table(_label(node, show_shapes), node.diagram, shapes, inwards)
     tooltip = quoted_tooltip(*_tooltip(node, graph))
-    return f"{node.id} {_attributes(look, label=label, tooltip=tooltip)}\n"
+    return f"{node.id} {attributes(look, label=label, tooltip=tooltip)}\n"
 
 
 def _label(node: Node, show_shapes: bool) -> Iterator[str]:
@@ -331,7 +304,15 @@ def _tooltip(node: Node, graph: Graph) -> Iterator[str]:
         yield f"stands for {node.count:,} of the whole graph"
 
 
-def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str, differs: bool) -> str:
+def _edge(
+    edge: Edge,
+    number: int,
+    graph: Graph,
+    direction: str,
+    view: str,
+    differs: bool,
+    anchors: bool,
+) -> str:
     look = {"id": f"e{number}"}
     written = {}
     source, target = edge.source, edge.target
@@ -340,7 +321,7 @@ def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str, diff
     elif edge.kind == "cut":
         look.update(style="dashed", arrowhead="none", **CUT)
     elif edge.kind == "caused":
-        look.update(CAUSED)
+        look.update(CAUSED, constraint=str(anchors).lower())
     elif view == "both":
         look.update(in_both(edge, graph))
     if edge.label:
@@ -365,7 +346,7 @@ def _edge(edge: Edge, number: int, graph: Graph, direction: str, view: str, diff
     end = f"n{target}{target_port(graph.nodes[target].diagram, edge.output)}"
     if is_turned(edge, graph, view):
         start, end = end, start
-    return f"\t{start} -> {end} {_attributes(look, **written)}\n"
+    return f"\t{start} -> {end} {attributes(look, **written)}\n"
 
 
 def _edge_label(edge: Edge, graph: Graph) -> str:

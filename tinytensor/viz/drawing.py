@@ -12,11 +12,13 @@ import graphviz
 from ..io.whole import write_whole
 from ..tensor import Tensor
 from . import dot
+from .annotate import annotate
 from .cuts import with_cuts
+from .detail import at_detail
 from .engine import LayoutError, lay_out
 from .extract import extract_with_sources
 from .fold import Collapse, fold
-from .limit import check_size
+from .limit import check_size, check_types
 from .listing import to_listing
 from .structure import Graph
 from .views import BackwardPass
@@ -119,7 +121,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
         filename : with the suffix of a format ("graph.svg") it names the file; else the format is
             added to it ("graph" gives graph.svg)
-        outfile : the file itself, whose suffix says the format unless `format` does
+        outfile : the file itself, whose suffix says the format unless `format` does; ValueError for
+            any other suffix
         cleanup : False also saves the DOT text beside it, with the suffix .gv
         The file is written whole or not at all. Raises as `pipe`. The other arguments are those of
         `graphviz.Digraph.render`.
@@ -145,6 +148,11 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         given = outfile if outfile is not None else filename
         path = Path(self.filename).with_suffix("") if given is None else Path(given)
         suffix = path.suffix[1:].lower()
+        if outfile is not None and format is None and suffix not in graphviz.FORMATS:
+            raise ValueError(
+                "render: expected outfile to be a name that ends in a format, as .svg, .png or "
+                f".pdf, got {str(outfile)!r}; or say it with format="
+            )
         chosen = format or (suffix if suffix in graphviz.FORMATS else self.format)
         if outfile is None and suffix != chosen.lower():
             path = path.with_name(f"{path.name}.{chosen}")
@@ -208,15 +216,20 @@ def graph(
     title : a first line above the picture
     collapse : from how many identical time steps on they are folded; "auto" for four, "off" for
         never. The first and the last step stay, and every one that differs from its neighbours: in
-        an operation, an operand, a shape, a dtype, in what it reads or in who reads it
-    detail : how much of a step is drawn: "op", every operation; "cell", the gates; "step",
-        "layer" or "module", one node for each
+        an operation, an operand, a shape, a dtype, in what it reads or in who reads it; in a
+        constant (`h * 0.5`) as far as the graph still keeps it: one that the gradient needs, until
+        `backward()` frees it
+    detail : how much is drawn: "op", every operation; "cell", each step of a cell as a diagram of
+        its gates; "step", each time step of a direction as one node; "layer", each direction of a
+        layer; "module", each call of a module
     view : what arrows show: "backward", the way of the gradient; "forward", that of the values;
         "both", a backward pass that is run for it and recorded as operations of its own, beside
         the forward one; no `.grad` is touched
     show : what to write on the nodes, any of "values", "gradients", "norms" and "formulas" (the
         local derivative)
     color : "norm" colours nodes by the norm of their gradient
+    Where a value was detached, as far as the graph tells (see `viz.cuts`; all of it does for a
+    forward pass within `keep_values`), its use is drawn as a cut.
     Returns a `Drawing`, a `graphviz.Digraph`. The same model gives the same DOT text.
     Raises ValueError if no output requires grad, for an option that is none of the above, or if
     there are more than `max_nodes` nodes, with the options that make them fewer.
@@ -235,6 +248,7 @@ def graph(
     >>> drawing.unfolded()
     <Drawing: 105 nodes, 500 edges>
     """
+    check_types("graph", title, max_nodes)
     folds = collapse != "off" or detail != "op"
     run = BackwardPass(outputs, inputs) if view == "both" else None
     if run is not None:
@@ -244,15 +258,10 @@ def graph(
     )
     if run is not None:
         structure = run.linked(structure, sources)
-    structure = with_cuts(structure, sources)
     if show or color is not None:
-        from .annotate import annotate
-
         structure = annotate(structure, sources, show, color)
-    if detail != "op":
-        from .detail import at_detail
-
-        structure = at_detail(structure, detail)
+    structure = with_cuts(structure, sources)
+    structure = at_detail(structure, detail)
     structure = fold(structure, collapse)
     check_size(
         len(structure.nodes), max_nodes, saved=show_saved, folded=collapse != "off", detail=detail

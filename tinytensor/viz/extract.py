@@ -17,6 +17,7 @@ from ..tensor import Tensor
 from .clusters import Clusters
 from .limit import check_size
 from .recorded import (
+    constants_of,
     dtype_name,
     keeps_something,
     kept_storages,
@@ -62,7 +63,7 @@ def extract_with_sources(
     """
     roots = named_tensors(outputs)
     names = _named_inputs(inputs)
-    found, leaves = _reachable(tensor for _, tensor in roots)
+    found, leaves = reachable(tensor for _, tensor in roots)
     count = len(roots) + len(found) + leaves
     if show_saved:
         count += sum(map(keeps_something, found))
@@ -127,7 +128,7 @@ def _named_inputs(inputs: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
     return {str(name): tensor for name, tensor in inputs.items()}
 
 
-def _reachable(tensors: Iterator[Tensor]) -> tuple[set[Recorded], int]:
+def reachable(tensors: Iterator[Tensor]) -> tuple[set[Recorded], int]:
     """The recorded nodes that a gradient of these tensors reaches, and the number of leaves."""
     nodes: set[Recorded] = set()
     leaves: set[int] = set()
@@ -244,6 +245,8 @@ class _Extraction:
             phase_of(node),
             isinstance(node.op, Kernel),
         )
+        drawn = self.nodes[number]
+        drawn.constants, drawn.places = constants_of(node)
         self.numbers[node] = number
         for index, edge in enumerate(node.edges):
             if edge is not None:

@@ -1,9 +1,10 @@
 """Fold time steps that do the same into one block ×N.
 
 Of the steps of a loop the first and the last stay, and every one that differs from its neighbours
-(see `repeats`). Each run between them becomes one step that stands for all: each of its nodes and
-edges for one in every step, and an edge from a step to the one before it is a loop of the block,
-labelled with the state that it carries. Nothing is lost: the graph that was folded stays beside it.
+(see `repeats`; also by a constant, where the graph still knows it). Each run between them becomes
+one step that stands for all: each of its nodes and edges for one in every step, and an edge from a
+step to the one before it is a loop of the block, labelled with the state that it carries. Nothing
+is lost: the graph that was folded stays beside it.
 """
 
 from __future__ import annotations

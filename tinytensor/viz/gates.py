@@ -265,14 +265,10 @@ class _Finder:
         self.cells.append(Cell(name, home, nodes, {**gates, **outputs}, inputs, diagram))
 
     def _read_by(self, product: int) -> str:
-        """What is multiplied by a weight: x or h."""
-        for target in self._targets(product):
-            node = self.nodes[target]
-            if node.kind == "parameter":
-                if "_hh" in node.name:
-                    return "h"
-                if "_ih" in node.name:
-                    return "x"
-            elif self.outputs.get(target) == "h":
-                return "h"
-        return "x"
+        """What is multiplied by a weight, x or h; by the weight's name, else by its own origin."""
+        targets = self._targets(product)
+        weights = [self.nodes[t].name for t in targets if self.nodes[t].kind == "parameter"]
+        for name in weights:
+            if "_hh" in name or "_ih" in name:
+                return "h" if "_hh" in name else "x"
+        return "h" if any(self.outputs.get(target) == "h" for target in targets) else "x"

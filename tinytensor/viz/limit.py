@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+
+def check_types(op: str, title: Any, max_nodes: Any) -> None:
+    """Raise TypeError for a title that is no text, or a limit that is no whole number."""
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"{op}: expected title to be text or None, got {type(title).__name__}")
+    if max_nodes is not None and (
+        isinstance(max_nodes, bool) or not isinstance(max_nodes, (int, np.integer))
+    ):
+        raise TypeError(
+            f"{op}: expected max_nodes to be a whole number, got {type(max_nodes).__name__}"
+        )
+
 
 def check_size(
     count: int, limit: int | None, *, saved: bool = False, folded: bool = True, detail: str = "op"

@@ -13,14 +13,18 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ..autograd.node import Node as Recorded
 from ..io.whole import write_whole
 from ..tensor import Tensor
+from .cuts import with_cuts
 from .dot import to_text
 from .engine import lay_out
 from .extract import extract_with_sources
 from .fold import Collapse, fold
+from .limit import check_types
 from .page_data import Data, page_data
 from .page_svg import for_page
+from .recorded import before_backward
 from .structure import Graph
 
 # Put together into one, in this order.
@@ -52,7 +56,7 @@ def page(
 
     outputs, inputs, direction, title, collapse : as for `viz.graph`
     path : the file, which is written whole or not at all
-    gradient : of each output, as for `backward`; 1 for a single number
+    gradient : of each output, as for `backward`, or by their names in a dict; 1 for a single number
     max_nodes : the most nodes to be drawn; of a graph that has more when it is unfolded, the page
         holds the folded drawing alone, and still walks every node
     Raises ValueError as `viz.graph`, RuntimeError as `backward`, LayoutError without a layout
@@ -64,7 +68,10 @@ def page(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = tt.viz.page((x * x).sum(), f"{folder}/backward.html", inputs={"x": x})
     """
+    check_types("page", title, max_nodes)
     graph, sources = extract_with_sources(outputs, inputs=inputs)
+    graph = with_cuts(graph, sources)
+    sources += [None] * (len(graph.nodes) - len(sources))  # states from elsewhere
     folded = fold(graph, collapse)
     if len(folded.nodes) > max_nodes:
         raise ValueError(
@@ -72,7 +79,9 @@ def page(
             'time steps, fold them with collapse="auto", record without tt.unrolled(), or raise '
             "max_nodes"
         )
-    data = page_data(graph, sources, folded, gradient)
+    recorded = (source for source in sources if isinstance(source, Recorded))
+    with before_backward("page", recorded):
+        data = page_data(graph, sources, folded, gradient)
     drawing = _drawing(folded, direction)
     whole = folded is not graph and len(graph.nodes) <= max_nodes
     unfolded = _drawing(graph, direction) if whole else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -173,6 +173,17 @@ def _sizes_at(edge: Any) -> list[int]:
     return _sizes(edge.shape, edge.dtype)
 
 
+def _in_order(gradients: Mapping[str, Any], names: list[str]) -> list[Any]:
+    """The gradients of outputs of these names; None for those that are not given."""
+    wrong = [name for name in gradients if name not in names]
+    if wrong:
+        raise ValueError(
+            f"page: expected gradients of {', '.join(names)}, got one of {wrong[0]!r}, which is no "
+            "output that requires grad"
+        )
+    return [gradients.get(name) for name in names]
+
+
 # -- the pass --------------------------------------------------------------------------------------
 
 
@@ -182,6 +193,7 @@ class _Pass:
     def __init__(self, graph: Graph, sources: list[Any]) -> None:
         self.recorded = [source for source in sources if isinstance(source, Recorded)]
         self.numbers: dict[int, int] = {}
+        self.names = [node.name for node in graph.nodes]
         self.outputs: list[tuple[int, Tensor]] = []
         for node, source in zip(graph.nodes, sources, strict=True):
             if node.kind == "output":
@@ -199,6 +211,8 @@ class _Pass:
         about = {node: self._about(node, values[node]) for node in self.recorded}
         roots = [(number, tensor) for number, tensor in self.outputs if tensor.requires_grad]
         tensors = [tensor for _, tensor in roots]
+        if isinstance(gradient, Mapping):
+            gradient = _in_order(gradient, [self.names[number] for number, _ in roots])
         starts = starting_gradients(tensors, gradient, False, "page")
         for (number, _), start in zip(roots, starts, strict=True):
             self.starts.append([number, self.tensors.add(start)])

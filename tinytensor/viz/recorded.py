@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,52 @@ def _positional_names(op: Kernel) -> list[str]:
     return names
 
 
+def constants_of(node: Node) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """What a node keeps beside arrays: numbers and options, and the whole numbers in an index.
+
+    Each with its name, as things that are equal if they say the same. Only what the gradient needs
+    is kept, until it is freed.
+    """
+    found: list[Any] = []
+    places: list[int] = []
+    if node.saved is None:
+        return (), ()
+    if isinstance(node.op, Kernel):
+        for name, value in node.saved[2].items():
+            if value is None or isinstance(value, (bool, int, float, str)):
+                found.append((name, value))
+    elif isinstance(node.op, Primitive):
+        for (kind, number), value in zip(node.plan.keep, node.saved, strict=True):
+            if kind == "value" and not isinstance(value, np.ndarray):
+                name = node.op.names[number]
+                if name == "key":
+                    value = _without_places(value, places)
+                found.append((name, _plain(value)))
+    return tuple(found), tuple(places)
+
+
+def _without_places(index: Any, places: list[int]) -> Any:
+    """An index with its whole numbers taken out and added to `places`."""
+    if isinstance(index, tuple):
+        return tuple([_without_places(part, places) for part in index])
+    if isinstance(index, slice):
+        ends = (index.start, index.stop, index.step)
+        return ("slice", *[_without_places(part, places) for part in ends])
+    if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
+        places.append(int(index))
+        return "place"
+    return index
+
+
+def _plain(value: Any) -> Any:
+    """A constant as something that can be looked up; arrays in it are data, not constants."""
+    if isinstance(value, (tuple, list)):
+        return tuple([_plain(part) for part in value])
+    if value is None or value is Ellipsis or isinstance(value, (bool, int, float, str, np.generic)):
+        return value
+    return type(value).__name__
+
+
 def kept_storages(node: Node) -> Iterator[list[int]]:
     """The storages of the tensors that a node keeps, also once it let go of their arrays."""
     return (pair[0] for pair in node.kept if pair is not None)
@@ -84,6 +131,27 @@ def kept_storages(node: Node) -> Iterator[list[int]]:
 def was_freed(node: Node) -> bool:
     """Whether a node kept arrays until a backward pass freed them."""
     return node.saved is None and next(kept_storages(node), None) is not None
+
+
+def let_go(node: Node) -> bool:
+    """Whether a backward pass let go of what a node needs for another."""
+    if getattr(node.op, "asks_user", False):
+        return node.saved._saved is None
+    return node.saved is None
+
+
+@contextmanager
+def before_backward(op: str, nodes: Iterable[Node]) -> Iterator[None]:
+    """Say of a backward pass that fails because these nodes were freed when it should be run."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(map(let_go, nodes)):
+            raise
+        raise RuntimeError(
+            f"{op}: expected a graph that no backward pass has freed, got one that was; "
+            "call it before backward(), or after backward(retain_graph=True)"
+        ) from error
 
 
 def keeps_something(node: Node) -> bool:

@@ -4,10 +4,13 @@ A time step begins with a cluster that comes back: a step of a scan, the next ca
 user's own scope whose name differs by a number. What lies loose between two of them, such as the
 loss of each step, belongs to the one before it in the forward order.
 
-Two steps are the same if their operations, operands, shapes, dtypes, remarks and inner clusters
-are, and so is every edge that leaves or enters them: one that leads to a step of a loop leads to
-the same place in it. From one step to the next the steps that edges lead to, and the indices in
-their names (`tensors[3]`), move evenly.
+Two steps are the same if their operations, operands, shapes, dtypes, remarks, constants and inner
+clusters are, and so is every edge that leaves or enters them: one that leads to a step of a loop
+leads to the same place in it. From one step to the next the steps that edges lead to, the indices
+in their names (`tensors[3]`) and those that an operation takes (`x[3]`) move evenly.
+
+Constants (`h * 0.5`, `h ** 2`, the bounds of a clamp) are known as far as the graph keeps them:
+those that the gradient needs, until a backward pass frees them. `h + 0.5` keeps no 0.5.
 """
 
 from __future__ import annotations
@@ -128,6 +131,7 @@ class _Finder:
         for step, found in enumerate(inside):
             found.append(tuple(place_of[node] for node in nodes[step]))
             found.append(tuple(self.graph.nodes[node].parts for node in nodes[step]))
+            found.append(tuple(self.graph.nodes[node].constants for node in nodes[step]))
             found.append(tuple(cluster_codes[cluster] for cluster in clusters[step]))
         shapes = [self._code(tuple(found)) for found in inside]
         runs = [
@@ -272,6 +276,9 @@ class _Finder:
         inside: list[list[object]] = [[] for _ in self.begins]
         moving: list[list[int]] = [[] for _ in self.begins]
         known: dict[tuple[object, ...], _Names] = {}
+        for node in self.graph.nodes:
+            if node.places and step_of[node.number] >= 0:
+                moving[step_of[node.number]] += node.places
         for edge in self.graph.edges:
             source, target = step_of[edge.source], step_of[edge.target]
             if source < 0 and target < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -47,13 +48,14 @@ def write_report(
     *,
     title: str | None = None,
     pictures: Sequence[str] | None = None,
-) -> None:
+) -> str:
     """Write a page with the pictures of every recorded layer, how to read them, and numbers.
+    Return its path.
 
     One file that needs no other and no network, light or dark as the reader's system is; it prints.
     Of a module that was called several times it shows the last call.
 
-    path : of the file, written whole or not at all
+    path : of the file, written whole or not at all, in a folder that is made if there is none
     title : of the page
     pictures : some of "states_over_time", "weight_gradients", "lag_matrix", "spectrum",
         "truncation", "saturation"; None for all. Lag matrix and truncation take the time of T² / 2
@@ -89,7 +91,10 @@ def write_report(
         overview=overview,
         sections="".join(sections),
     )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content.encode(), "report")
+    return str(path)
 
 
 class _Drawn:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["output", "operation", "parameter", "input", "saved"]
 Phase = Literal["forward", "backward"]
@@ -62,6 +62,8 @@ class Node:
     parts : the operations that are drawn as this one, each name with its number; see `detail`
     diagram : what is inside it if it is the step of a recurrent cell
     mark : in the difference of two graphs, which of them has it
+    constants : the numbers and options that it is known to have beside its inputs; not drawn
+    places : whole numbers in an index, which may go on from one time step to the next; not drawn
     """
 
     number: int
@@ -78,6 +80,8 @@ class Node:
     parts: tuple[tuple[str, int], ...] = ()
     diagram: Diagram | None = None
     mark: Mark = ""
+    constants: tuple[Any, ...] = field(default=(), compare=False)
+    places: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def id(self) -> str:

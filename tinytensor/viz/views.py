@@ -23,7 +23,8 @@ from ..autograd.node import Node as Recorded
 from ..autograd.node import edge_of
 from ..autograd.walk import Walk
 from ..tensor import Tensor, make
-from .extract import named_tensors
+from .extract import named_tensors, reachable
+from .recorded import before_backward
 from .structure import Edge, Graph
 
 
@@ -46,7 +47,8 @@ class BackwardPass:
             edge = edge_of(tensor)
             if edge is not None:
                 walk.arrive(edge, make(np.ones_like(tensor._array)), None)
-        follow(walk, threads.mode)
+        with before_backward("graph", reachable(tensor for _, tensor in named)[0]):
+            follow(walk, threads.mode)
         self.visits = walk.visits
         self.numbers = [number for number, _ in walk.visits]
         self.outputs: dict[str, Tensor] = dict(named)
@@ -108,37 +110,3 @@ class _Watched(Walk):
 def _name_of(leaf: Tensor, known: Mapping[int, str]) -> str:
     label = getattr(leaf, "_label", None)
     return (label.path if label is not None else "") or known.get(id(leaf), "input")
-
-
-# -- how edges are drawn
-
-
-def is_turned(edge: Edge, graph: Graph, view: str) -> bool:
-    """Whether an arrow is written from target to source.
-
-    In the backward view none is, in the forward view each. In that of both the outputs stand at
-    one end: values flow towards them and gradients away from them.
-    """
-    if edge.kind == "caused" or view == "backward":
-        return False
-    return view == "forward" or _belongs(edge, graph) != "forward"
-
-
-def in_both(edge: Edge, graph: Graph) -> dict[str, str]:
-    """The look of an edge in the view of both passes."""
-    where = _belongs(edge, graph)
-    if where == "forward":
-        return {"dir": "back"}
-    if where == "backward":
-        return {"color": "#a8407f"}
-    return {"color": "#b8b8b8", "constraint": "false", "arrowsize": "0.5"}
-
-
-def _belongs(edge: Edge, graph: Graph) -> str:
-    """To the graph of which pass an edge belongs; "value" if the backward pass reads a value."""
-    source, target = graph.nodes[edge.source], graph.nodes[edge.target]
-    if target.kind == "operation" and target.phase == "backward":
-        return "backward"
-    if source.kind == "operation" and source.phase == "backward":
-        return "value"
-    return "forward"

@@ -50,8 +50,11 @@ def gradient_heatmap(
     `.data[path, layer, direction][name]` : (T,), double precision; nan where there is no step, or
     where the gradient is not a number
 
-    Raises RuntimeError before a backward pass, ValueError for a name that no layer has.
+    Raises RuntimeError before a backward pass, ValueError for a name that no layer has
+    or a scale of no decades.
     """
+    if not decades > 0:
+        raise ValueError(f"gradient_heatmap: expected decades to be above 0, got {decades}")
     views = with_backward(views_of(source, "gradient_heatmap"))
     known = list(dict.fromkeys(name for view in views.values() for name in view.names))
     names = known if of is None else [name for name in known if name in of]

@@ -55,8 +55,9 @@ class Picture:
         """The picture as PNG; dpi : pixels an inch."""
         return self._saved("png", dpi=dpi)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture into a file, whole or not at all; its suffix says the format.
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the picture into a file, whole or not at all, and return its path. The suffix says
+        the format; folders that there are not are made.
 
         Raises ValueError for another suffix than .svg, .png and .pdf, ImportError without
         matplotlib.
@@ -68,7 +69,9 @@ class Picture:
                 f"save: expected a file name that ends in one of {known}, got {str(path)!r}"
             )
         picture = self.svg().encode() if suffix == "svg" else self._saved(suffix, dpi=150)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, picture, "save")
+        return str(path)
 
     def _repr_svg_(self) -> str:
         return self.svg()

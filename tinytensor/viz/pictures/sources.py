@@ -32,8 +32,8 @@ def views_of(source: Source, name: str) -> dict[Key, View]:
         )
     if not views:
         raise ValueError(
-            f"{name}: expected a record of a recurrent layer, got one of nothing; "
-            "run the model inside `with bptt.record(model)`"
+            f"{name}: expected a record of a recurrent layer, got one of nothing; run a model that "
+            "has nn.RNN, nn.LSTM, nn.GRU or one of their cells inside `with bptt.record(model)`"
         )
     return {(v.scan.path, v.scan.layer, v.scan.direction): v for v in views}
 

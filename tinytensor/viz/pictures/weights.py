@@ -35,8 +35,11 @@ def weight_gradients(source: Source, name: str = "weight_hh", *, steps: int = 8)
     "norms" gate -> (T,), of all steps, in double precision (a simple RNN has one part, "h"; that of
     weight_hr is called "all")
 
-    Raises RuntimeError before a backward pass, KeyError for a name that there is not.
+    Raises RuntimeError before a backward pass, KeyError for a name that there is not, ValueError
+    for less than one step.
     """
+    if steps < 1:
+        raise ValueError(f"weight_gradients: expected steps to be at least 1, got {steps}")
     view = one_view(source, "weight_gradients")
     scan = view.scan
     role = scan.names.get(name, name)
