@@ -16,7 +16,8 @@ from ..nn.cell_kernels import StepKernel
 from ..nn.steps import Steps
 from ..tensor import Tensor
 from .gradients import into_cell, through_weights
-from .layer_note import Listener, slope
+from .layer_note import slope
+from .listen import listen
 from .scans import GATES, Scan
 
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -34,6 +35,7 @@ class CellStep:
     returned : what it gave back to the h and c that it started from
     is_exact : whether these are the very arrays of the backward pass
     is_closed : whether a pass that is a graph has come through
+    left_out : whether another has come after it
     """
 
     x: Array
@@ -44,6 +46,7 @@ class CellStep:
     is_unrolled = False
     is_exact = True
     is_closed = False
+    left_out = False
 
     def add(self, arrived: Sequence[Array | None], returned: Parts) -> None:
         """Add the gradients of a pass. What arrives is copied, a user may hold it."""
@@ -100,8 +103,12 @@ class CellNote:
         for one, (reference, version, node) in zip(given, self._after, strict=True):
             if reference() is not one or one._storage[0] != version or id(one._node) != node:
                 return False
-        for weight, (storage, version) in zip(weights, self._sources, strict=True):
-            if weight is not None and (weight._storage is not storage or storage[0] != version):
+        for weight, (array, storage, version) in zip(weights, self._sources, strict=True):
+            if weight is not None and (
+                weight._array is not array
+                or weight._storage is not storage
+                or storage[0] != version
+            ):
                 return self._has_values(weights)
         return True
 
@@ -112,6 +119,10 @@ class CellNote:
         return all(
             kept is None or one is None or np.array_equal(kept, one._array) for kept, one in pairs
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy or pickle: without what only a loop that goes on needs."""
+        return {**self.__dict__, "_kernel": None, "_sources": [], "_after": []}
 
     # -- read by the record
 
@@ -128,6 +139,7 @@ class CellNote:
         """Forget the gradients."""
         for step in self._steps:
             step.arrived = step.returned = None
+            step.left_out = False
 
     def scan(self, number: int) -> Scan:
         """The loop as one direction of one layer."""
@@ -144,12 +156,13 @@ class CellNote:
             None, len(done), weights, {role: role for role in self.names[0]},
             None, np.concatenate([step.x for step in done]), first[0],
             first[1] if with_c else None, states[0], states[1] if with_c else None,
-            dict(zip(named, gates, strict=True)),
+            dict(zip(named, gates, strict=True)), left_out=any(step.left_out for step in done),
         )  # fmt: skip
         if any(step.arrived is not None for step in done):
             self._with_gradients(scan, done)
         return scan
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _with_gradients(self, scan: Scan, done: list[CellStep]) -> None:
         """Write the gradients into a scan."""
         dh, dc_arrived = _rows(scan, [step.arrived for step in done])
@@ -196,10 +209,14 @@ class RecordedKernel(StepKernel):
         step = static["step"]
         if not create_graph:
             found = self.backward(g, saved, arrays, tuple([edge is not None for edge in edges]))
-            if not step.is_closed:
+            if step.is_closed:
+                step.left_out = True
+            else:
                 step.add(g, found[1 : 1 + len(g)])
             return found
-        if not step.is_closed:
+        if step.is_closed:
+            step.left_out = True
+        else:
             # The reference is differentiated; this is for the step alone. What comes later may be
             # a second derivative.
             plain = [None if one is None else one._array for one in g]
@@ -218,9 +235,7 @@ class RecordedKernel(StepKernel):
         arrays = [None if one is None else one._array for one in inputs]
         threads.mode.run(partial(self.forward, *arrays, step=step))
         for part, output in enumerate(outputs):
-            if output.requires_grad:
-                take = partial(_arrive, step, part, len(outputs))
-                output.register_hook(Listener(take, rows=False))
+            listen(output, partial(_arrive, step, part, len(outputs)), step)
         return outputs
 
 
@@ -257,8 +272,11 @@ def _rows(scan: Scan, steps: Sequence[Parts | None]) -> tuple[Array, Any]:
 
 
 def _sources(weights: Sequence[Tensor | None]) -> list[Any]:
-    """Where each weight is stored, and the version of what stands there."""
-    return [(None, 0) if one is None else (one._storage, one._storage[0]) for one in weights]
+    """Each weight's memory, what counts the writes into it, and their number."""
+    return [
+        (None, None, 0) if one is None else (one._array, one._storage, one._storage[0])
+        for one in weights
+    ]
 
 
 def _states(kind: str, first: Sequence[Array], steps: Sequence[CellStep]) -> list[list[Array]]:

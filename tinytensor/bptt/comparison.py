@@ -20,6 +20,7 @@ from .by_hand import Backward, Forward
 from .mistakes import suspects
 
 _GATES = {"i": "input gate i", "f": "forget gate f", "g": "candidate g", "o": "output gate o"}
+_ARGUMENTS = ("saved", "w_ih", "w_hh", "dy", "dh_last", "dc_last")
 _AT_EACH_STEP = ("dh", "do", "dc", "di", "df", "dg", "dz")
 
 _ALL = "All else that differs follows from this mistake."
@@ -72,7 +73,8 @@ def compare(
 
     Everything is in float64. my_backward gets copies and may write to them.
 
-    Raises TypeError for another number of arguments or a result without names, ValueError for a
+    Raises TypeError for another number of arguments, what are no numbers or a result without names,
+    ValueError for a
     name that is none of `by_hand.Backward` or a problem without a step. Errors of my_backward come
     through.
 
@@ -87,7 +89,7 @@ def compare(
     if len(arguments) not in (0, 6):
         raise TypeError(
             "compare: expected no arguments for my_backward or the six of by_hand.backward, got "
-            f"{len(arguments)}; they are saved, w_ih, w_hh, dy, dh_last, dc_last"
+            f"{len(arguments)}; they are {', '.join(_ARGUMENTS)}"
         )
     problem = _in_float64(arguments) if arguments else _random_problem(seed)
     if problem[0].h.size == 0:
@@ -123,9 +125,26 @@ def _random_problem(seed: int) -> tuple[Any, ...]:
 def _in_float64(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Copies of the arguments of `by_hand.backward`."""
     saved, *arrays = arguments
-    copies = [np.array(array, np.float64) for array in (*saved, *arrays)]
     count = len(Forward._fields)
+    if not isinstance(saved, tuple) or len(saved) != count:
+        raise TypeError(
+            f"compare: expected saved to be a by_hand.Forward, got {type(saved).__name__}; it is "
+            "what by_hand.forward returns"
+        )
+    names = *Forward._fields, *_ARGUMENTS[1:]
+    copies = [_numbers(*pair) for pair in zip(names, (*saved, *arrays), strict=True)]
     return Forward(*copies[:count]), *copies[count:]
+
+
+def _numbers(name: str, value: Any) -> Array:
+    """A copy in float64. Raises TypeError for what are no real numbers."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"compare: expected {name} to be an array of real numbers, got {array.dtype}; "
+            "everything is compared in float64"
+        )
+    return np.array(array, np.float64)
 
 
 def _by_name(results: Any) -> Results:
@@ -140,7 +159,7 @@ def _by_name(results: Any) -> Results:
         found = dict(results)
     else:
         found = {name: getattr(results, name, None) for name in Backward._fields}
-    arrays = {name: np.array(a, np.float64) for name, a in found.items() if a is not None}
+    arrays = {name: _numbers(name, a) for name, a in found.items() if a is not None}
     if not arrays:
         raise TypeError(
             f"compare: expected my_backward to return some of {', '.join(Backward._fields)} by "

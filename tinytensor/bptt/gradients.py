@@ -43,6 +43,7 @@ class StateGradients(NamedTuple):
     c_from_h: Array | None
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def state_gradients(scan: Scan) -> StateGradients:
     """The walk back through the states. Raises RuntimeError before a backward pass."""
     _, du, dy, d_last = scan.backward_ran()
@@ -65,6 +66,7 @@ def state_gradients(scan: Scan) -> StateGradients:
     return StateGradients(dh, h_immediate, dc, c_immediate, from_next, from_h)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def gate_gradients(scan: Scan, states: StateGradients) -> dict[str, Array]:
     """The gradient at each (activated) gate, (rows, H)."""
     dz, _, _, _ = scan.backward_ran()
@@ -106,6 +108,7 @@ class CellPath(NamedTuple):
     forget: Array
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def cell_path(scan: Scan, states: StateGradients) -> CellPath:
     """δc split by the way it took; (rows, H) each. Raises TypeError for what has no cell."""
     needs_cell("cell_path", scan)
@@ -145,12 +148,8 @@ def weight_gradient(scan: Scan, role: str, states: StateGradients | None) -> Ite
         yield delta[rows].sum(axis=0) if factor is None else delta[rows].T @ factor[rows]
 
 
-def by_gate(scan: Scan, role: str, rows: Array) -> dict[str, Array]:
+def by_gate(scan: Scan, rows: Array) -> dict[str, Array]:
     """(T, G·H, ...) taken apart: gate -> (T, H, ...), views. Of a simple RNN the one part is h."""
-    if role == "weight_hr":
-        raise ValueError(
-            "weight_grad_steps: expected a weight of gates, got weight_hr; by_gate=False"
-        )
     names = GATES[scan.kind] or "h"
     return dict(zip(names, np.split(rows, len(names), axis=1), strict=True))
 

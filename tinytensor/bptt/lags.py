@@ -45,7 +45,7 @@ def lag_matrix(scan: Scan, of: str = "h") -> Array:
     """
     if of not in ("h", "c") or (of == "c" and scan.c is None):
         cure = 'pass of="h"' if scan.c is None else 'pass "h" or "c"'
-        raise ValueError(f"lag_matrix: expected a state of a {scan.kind}, got of={of!r}; {cure}")
+        raise ValueError(f"lag_matrix: expected a state of this {scan.kind}, got of={of!r}; {cure}")
     entering = sources(scan)
     maps = step_back(scan)
     there = in_walk(scan, np.ones((len(scan.h), 1)))[..., 0]

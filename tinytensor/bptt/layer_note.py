@@ -7,7 +7,7 @@ what arrives from outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from ..dtypes import Array
 from ..nn.states import DIRECTIONS
 from ..nn.steps import Steps
 from ..tensor import Tensor
+from .listen import listen
 from .scans import GATES, Scan
 
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
@@ -34,11 +35,12 @@ class _Left:
     dz: dict[str, Array] = field(default_factory=dict)
     arrived: dict[str, Array] = field(default_factory=dict)  # at h, c and the gates, from outside
     d_last: tuple[Array, ...] | None = None
+    left_out: bool = False  # as in `Scan`
 
     def enter(self, name: str, gradient: Array) -> None:
         """Add what arrives at h, c or a gate from outside."""
         self.reached()
-        _add(self.arrived, name, gradient)
+        _add(self.arrived, name, _rows(gradient))
 
     def reached(self) -> None:
         """Take down that a backward pass has come here."""
@@ -102,9 +104,10 @@ class LayerNote:
         self, number: int, gradients: Sequence[Array | None], d_last: Sequence[Array]
     ) -> None:
         """From the kernel, of a scan: what arrives at h, c and gates, and at the last states."""
-        if self._is_closed:
-            return
         left = self._left[number]
+        if self._is_closed:
+            left.left_out = True
+            return
         before = left.d_last
         if before is None:
             left.d_last = tuple([part.copy() for part in d_last])
@@ -150,22 +153,24 @@ class LayerNote:
         self._left.append(left)
         names = GATES[self.kind]
         starts = self.steps.starts
-        for t, (state, gates) in enumerate(found):
-            rows = slice(starts[t], starts[t + 1])
+        # Without any step, the driver ran one of no sequences: it has no rows.
+        for begin, end, (state, gates) in zip(starts, starts[1:], found, strict=False):
+            rows = slice(begin, end)
             for name, gate in zip(names or "h", gates or state, strict=True):
                 own_slope = slope(self.kind, name, gate._array)
-                _listen(gate, partial(_at_step, left, name, rows, own_slope))
-        _listen(output, partial(left.enter, "h"))
+                listen(gate, partial(_at_step, left, name, rows, own_slope), left)
+        listen(output, partial(left.enter, "h"), left)
 
     def unrolled_kept(self, number: int, parts: Sequence[Tensor]) -> None:
         """Of a scan: its states and gates, joined for the user's own use."""
         for name, part in zip(self.parts + GATES[self.kind], parts, strict=True):
-            _listen(part, partial(self._left[number].enter, name))
+            left = self._left[number]
+            listen(part, partial(left.enter, name), left)
 
     def unrolled_last(self, finals: Sequence[Tensor]) -> None:
         """The last states of all scans, (scans, N, features) for each part."""
         for k, final in enumerate(finals):
-            _listen(final, partial(_at_last, self._left, k), rows=False)
+            listen(final, partial(_at_last, self._left, k), self._left[0])
 
     # -- read by the record
 
@@ -184,7 +189,7 @@ class LayerNote:
             self.kind, self.path, layer, DIRECTIONS[direction], self.steps, self.order, self.length,
             dict(zip(_ROLES, own, strict=False)), names, factors, left.x, left.first[0],
             left.first[1] if self.parts == "hc" else None, left.parts[0],
-            left.parts[1] if self.parts == "hc" else None, gates,
+            left.parts[1] if self.parts == "hc" else None, gates, left_out=left.left_out,
         )  # fmt: skip
         if self.kind == "gru":
             gates["q"] = _q(scan)
@@ -192,6 +197,7 @@ class LayerNote:
             self._with_gradients(scan, left)
         return scan
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _with_gradients(self, scan: Scan, left: _Left) -> None:
         """Write the gradients into a scan."""
         names = GATES[self.kind] or "h"
@@ -219,32 +225,13 @@ class LayerNote:
             left.dz.clear()
             left.arrived.clear()
             left.d_last = None
+            left.left_out = False
 
 
 def _add(sums: dict[str, Array], name: str, gradient: Array) -> None:
     """Add to a sum without writing into it: others may refer to it."""
     before = sums.get(name)
     sums[name] = gradient if before is None else before + gradient
-
-
-def _listen(tensor: Tensor, take: Callable[[Array], None], rows: bool = True) -> None:
-    """Hand on each gradient that arrives at a tensor, as rows."""
-    if tensor.requires_grad:
-        tensor.register_hook(Listener(take, rows))
-
-
-class Listener:
-    """A hook. A later pass through a pass that was a graph itself is not of the first order."""
-
-    def __init__(self, take: Callable[[Array], None], rows: bool) -> None:
-        self._take = take
-        self._rows = rows
-        self._was_graph = False
-
-    def __call__(self, g: Tensor) -> None:
-        if not self._was_graph:
-            self._was_graph = g.requires_grad
-            self._take((_rows(g._array) if self._rows else g._array).copy())
 
 
 def _at_step(left: _Left, name: str, rows: slice, slope: Array, g: Array) -> None:

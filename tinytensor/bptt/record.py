@@ -20,6 +20,8 @@ from .layer_note import LayerNote
 from .truncation import Truncation
 from .view import View
 
+_SHOWN = 20  # at most, of calls or of layers
+
 
 def record(model: Module) -> Record:
     """Keep what the recurrent layers and cells in a model do, forward and backward.
@@ -32,9 +34,10 @@ def record(model: Module) -> Record:
     Recorded are `nn.RNN`, `nn.GRU`, `nn.LSTM` and loops over their cells, if they are the model or
     in it, when the model runs in this thread inside the block, with or without `no_grad`. The model
     runs as it would, on its kernels, and under `tt.unrolled()` in primitives. A backward pass is
-    recorded whenever it comes through what was recorded; gradients of several add up, as in
-    `.grad`; see `Record.zero_grad`. After one with `create_graph=True` no more are recorded: they
-    may be second derivatives.
+    recorded whenever it comes through what was recorded, in the block or after it, that of
+    `autograd.grad` too, which adds to no `.grad`; gradients of several add up; see
+    `Record.zero_grad`. After one with `create_graph=True` no more are recorded: they may be second
+    derivatives. A view says that one was left out, and `weight_grad_steps` warns.
 
     Memory: what the kernels keep for the backward pass, not let go after it, with δz and what
     arrived at the outputs: for each layer and direction T N (11 H + I) numbers in an LSTM, T N
@@ -93,8 +96,12 @@ class Record:
         """All calls of a module, in their order; of a cell all loops, see `RecordedLayer`."""
         found = [note for note in self._notes.get(path, ()) if note.scans]
         if not found:
-            known = ", ".join(map(repr, self.paths)) or "none: no recurrent layer was called"
-            raise KeyError(f"record: expected one of {known}; got {path!r}")
+            known = ", ".join(map(repr, self.paths)) or (
+                "none: no recurrent layer was called that is recorded (nn.RNN, nn.GRU, nn.LSTM, "
+                "their cells)"
+            )
+            cure = "; the model itself is the layer: rec['']" if self.paths == [""] else ""
+            raise KeyError(f"record: expected one of {known}; got {path!r}{cure}")
         return [RecordedLayer(note) for note in found]
 
     def __getitem__(self, path: str) -> RecordedLayer:
@@ -129,19 +136,30 @@ class Record:
         *,
         title: str | None = None,
         pictures: Sequence[str] | None = None,
-    ) -> None:
-        """Write a page with all pictures and how to read them; see `viz.report.write_report`."""
+    ) -> str:
+        """Write a page with all pictures and how to read them, and return its path; see
+        `viz.report.write_report`.
+        """
         from ..viz.report import write_report
 
-        write_report(self, path, title=title, pictures=pictures)
+        return write_report(self, path, title=title, pictures=pictures)
 
     def __repr__(self) -> str:
-        calls = [f"{path!r}: {call!r}" for path in self.paths for call in self.calls(path)]
-        return f"Record({_lines(calls)})"
+        lines = []
+        for path in self.paths:
+            calls = self.calls(path)
+            for number, call in enumerate(calls):
+                place = f", calls[{number}]" if len(calls) > 1 else ""
+                lines.append(f"{path!r}{place}: {call!r}")
+        return f"Record({_lines(lines)})" if lines else "Record(nothing recorded)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy or pickle: what was recorded, without the model."""
+        return {**self.__dict__, "_places": {}, "_loops": {}, "_loop": None}
 
     # -- written by nn, see `nn.recording`
 
-    def layer(self, module: RNNBase) -> LayerNote | None:
+    def _layer(self, module: RNNBase) -> LayerNote | None:
         """A note for a call of a layer; None if it is not in the model."""
         path, _ = self._places.get(id(module), (None, None))
         if path is None:
@@ -151,14 +169,14 @@ class Record:
         self._notes.setdefault(path, []).append(note)
         return note
 
-    def ordered(self, module: Module, order: Array, length: int) -> None:
+    def _ordered(self, module: Module, order: Array, length: int) -> None:
         """In which order the sequences of the last call of a layer are, and of how many steps."""
         path, _ = self._places.get(id(module), (None, None))
         note = None if path is None else self._notes[path][-1]
         if isinstance(note, LayerNote):
             note.ordered(order, length)
 
-    def step(
+    def _step(
         self,
         cell: RNNCellBase,
         kernel: StepKernel,
@@ -177,7 +195,7 @@ class Record:
         self._loop = note
         return note.next_step()
 
-    def stepped(self, after: Sequence[Tensor]) -> None:
+    def _stepped(self, after: Sequence[Tensor]) -> None:
         """The state that a call of a cell gives to its user, from which a loop may go on."""
         note = self._loop
         if note is not None:
@@ -191,7 +209,9 @@ class RecordedLayer:
 
     For a cell in a learner's own loop it is a run of calls, each of which starts from the very
     states that the one before it gave; any other call begins a new one, as does a change of the
-    weights. It is layer 0, forward, and its steps are the calls.
+    weights. It is layer 0, forward, and its steps are the calls. Writing *into* `weight.data` is a
+    change that nobody sees, nor does the backward pass, whose gradient is wrong then: write under
+    `no_grad`, and detach the state.
     """
 
     def __init__(self, note: LayerNote | CellNote) -> None:
@@ -207,6 +227,11 @@ class RecordedLayer:
 
         Raises IndexError for a layer, ValueError for a direction that the module does not have.
         """
+        if not isinstance(number, SupportsIndex):
+            raise TypeError(
+                f"record: expected the number of a layer, got {number!r}; its direction comes "
+                'second: .layer(0, "reverse")'
+            )
         known = DIRECTIONS[: self._note.directions]
         layers = self._note.scans // len(known)
         if not 0 <= number < layers:
@@ -228,6 +253,12 @@ class RecordedLayer:
         """The names of the parameters of all layers and directions."""
         return [name for names in self._note.names for name in names if name is not None]
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"record: expected an attribute of RecordedLayer, got {name!r}; the arrays are those "
+            'of one layer in one direction: .layer(0, "forward")'
+        )
+
     def __repr__(self) -> str:
         return f"RecordedLayer({_lines(list(map(repr, self.views)))})"
 
@@ -243,5 +274,7 @@ class RecordedLayer:
 
 
 def _lines(parts: list[str]) -> str:
-    """Each on a line of its own, further in."""
+    """Each on a line of its own, further in; of very many some."""
+    if len(parts) > _SHOWN:
+        parts = [*parts[: _SHOWN // 2], f"... {len(parts) - _SHOWN} more", *parts[-_SHOWN // 2 :]]
     return "\n" + indent(",\n".join(parts), "  ") + "\n"

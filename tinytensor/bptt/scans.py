@@ -43,6 +43,8 @@ class Scan:
     dc_in : (rows, H), what enters at c_t from outside; None where nothing does
     gates_in : name -> (rows, H), what enters at the gates from outside; only those where it does
     d_last : what enters at the last h (N, P), and in an LSTM at the last c (N, H)
+    left_out : whether a backward pass came through that is not in these, as it came after one with
+        create_graph=True
     """
 
     kind: str
@@ -67,6 +69,11 @@ class Scan:
     dc_in: Array | None = None
     gates_in: dict[str, Array] = field(default_factory=dict)
     d_last: tuple[Array, ...] | None = None
+    left_out: bool = False
+
+    def __repr__(self) -> str:
+        where = f"{self.kind} {self.path!r}, layer {self.layer}, {self.direction}"
+        return f"Scan({where}: h {self.h.shape}, {self.length} steps)"
 
     @property
     def reverse(self) -> bool:
@@ -120,9 +127,17 @@ class Scan:
         """dz, du, dy, d_last. Raises RuntimeError when no gradient has come here yet."""
         if self.dz is None or self.du is None or self.dy is None or self.d_last is None:
             where = f" {self.path!r}" if self.path else ""
+            got = "the forward alone"
+            cure = (
+                "call loss.backward() inside `with bptt.record(model)` or after it, then ask the "
+                "record for a new view"
+            )
+            if self.left_out:
+                got = "one after one with create_graph=True, which may be a second derivative"
+                cure = "record a forward pass of its own"
             raise RuntimeError(
-                f"bptt.record: expected a backward pass through {self.kind}{where}, got the "
-                "forward alone; call loss.backward() inside `with bptt.record(model)`"
+                f"bptt.record: expected a backward pass through {self.kind}{where}, got {got}; "
+                f"{cure}"
             )
         return self.dz, self.du, self.dy, self.d_last
 

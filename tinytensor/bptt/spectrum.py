@@ -39,8 +39,8 @@ def singular_values(scan: Scan, samples: Sequence[SupportsIndex] = (0,), of: str
 
     Cost: T · samples singular value decompositions of matrices of this size.
     """
-    places = _samples("singular_values", scan, samples)
-    pair = _is_pair("singular_values", scan, of)
+    places = _samples("step_singular_values", scan, samples)
+    pair = _is_pair("step_singular_values", scan, of)
     maps = step_back(scan)[:, places, None]
     there = _steps_there(scan, places)
     length = len(there)
@@ -106,8 +106,8 @@ def over_lags(
 
     Cost: a singular value decomposition for each lag and sample.
     """
-    places = _samples("over_lags", scan, samples)
-    pair = _is_pair("over_lags", scan, of)
+    places = _samples("lag_spectrum", scan, samples)
+    pair = _is_pair("lag_spectrum", scan, of)
     maps = step_back(scan)
     there = _steps_there(scan, places)
     entering = _entering(scan, places)
@@ -194,7 +194,7 @@ def _end(scan: Scan, there: Array, entering: Array, end: SupportsIndex | None) -
     place = len(there) - 1 - t if scan.reverse else t
     if place not in steps:
         raise IndexError(
-            f"over_lags: expected end to be a step of each sample, got {t}; "
+            f"lag_spectrum: expected end to be a step of each sample, got {t}; "
             f"a sample has {len(steps)} steps, counted from 0"
         )
     return place
@@ -203,6 +203,8 @@ def _end(scan: Scan, there: Array, entering: Array, end: SupportsIndex | None) -
 def _samples(name: str, scan: Scan, samples: Sequence[SupportsIndex]) -> list[int]:
     """Which sequences. Raises IndexError for one that there is not."""
     batch = scan.steps.batch
+    if isinstance(samples, SupportsIndex):
+        raise TypeError(f"{name}: expected a sequence of samples, got {samples}; pass ({samples},)")
     places = [operator.index(sample) for sample in samples]
     if not places or not all(0 <= place < batch for place in places):
         raise IndexError(
@@ -217,7 +219,7 @@ def _is_pair(name: str, scan: Scan, of: str) -> bool:
     if of == "h" or (of == "hc" and scan.c is not None):
         return of == "hc"
     cure = 'pass of="h"' if scan.c is None else 'pass "h" or "hc"'
-    raise ValueError(f"{name}: expected a state of a {scan.kind}, got of={of!r}; {cure}")
+    raise ValueError(f"{name}: expected a state of this {scan.kind}, got of={of!r}; {cure}")
 
 
 def _stacked(parts: Sequence[Array]) -> Array:

@@ -53,7 +53,8 @@ def against_full(scan: Scan, lengths: Iterable[SupportsIndex] | None = None) -> 
 
     Returns a `Truncation`, in double precision, for the weights of this layer and direction.
 
-    Raises RuntimeError before the backward pass has run, ValueError for a length below 1.
+    Raises RuntimeError before the backward pass has run, ValueError for a length below 1, TypeError
+    for what are no whole numbers.
 
     Cost: as many steps back as the longest length for each step that something enters at. Memory:
     four to five times that of the record of a float32 model, and K gradients of the weights.
@@ -86,7 +87,12 @@ def _lengths(lengths: Iterable[SupportsIndex] | None, steps: int) -> tuple[int, 
     """The lengths, rising and each once."""
     if lengths is None:
         return (*(2**k for k in range(max(steps - 1, 0).bit_length())), max(steps, 1))
-    found = tuple(sorted({operator.index(length) for length in lengths}))
+    try:
+        found = tuple(sorted({operator.index(length) for length in lengths}))
+    except TypeError:
+        raise TypeError(
+            f"truncation: expected a list of whole numbers of steps, got {lengths!r}; as [1, 3]"
+        ) from None
     if not found or found[0] < 1:
         raise ValueError(f"truncation: expected lengths >= 1, got {found}; count in steps")
     return found

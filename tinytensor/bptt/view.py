@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, SupportsIndex
@@ -33,8 +34,8 @@ class View:
     """The states, gates and gradients of one layer in one direction, arrays (T, N, H).
 
     h, c : the states after each step, c of an LSTM
-    i, f, g, o : the (activated) gates of an LSTM; r, z, n : of a GRU, and q = W_hn h + b_hn, which
-        r multiplies
+    i, f, g, o : the (activated) gates of an LSTM; r, z, n : of a GRU
+    q : of a GRU W_hn h + b_hn, which r multiplies; no gate, so without a gradient here
     h_grad, c_grad, i_grad, ... : the gradient of the loss for each: the total derivative, with all
         that comes back through later steps of this scan, through layers above and from the outside.
         At the last step of a sequence that of the last state belongs to it
@@ -44,6 +45,7 @@ class View:
 
     A step stands at the time of its input in both directions; the batch is second whatever
     `batch_first`; after the end of a sequence all is 0. The arrays are copies, made when asked for.
+    A view knows the backward passes before it was made; after another, ask for a new view.
 
     Raises AttributeError for what this kind of layer does not have, RuntimeError for a gradient
     when no backward pass has come here.
@@ -71,16 +73,22 @@ class View:
         return scan.padded(rows)
 
     def __dir__(self) -> list[str]:
-        own = [*self.names, *(f"{name}_grad" for name in self.names), "h_grad_immediate"]
-        return [*super().__dir__(), *own]
+        names = self.names
+        states = ("h", "c") if "c" in names else ("h",)
+        own = [*names, *(f"{name}_grad" for name in names)]
+        own += [f"{name}_grad_immediate" for name in states]
+        return [*super().__dir__(), *own, *(["q"] if "q" in self.scan.gates else [])]
 
     def __repr__(self) -> str:
         scan = self.scan
         ran = "forward and backward" if scan.dz is not None else "forward alone"
-        return (
-            f"View({scan.kind}, layer {scan.layer}, {scan.direction}: {', '.join(self.names)} "
-            f"({scan.length}, {scan.steps.batch}, {scan.size}); {ran})"
-        )
+        if scan.left_out:
+            ran += ", a later pass left out"
+        shape = scan.length, scan.steps.batch, scan.size
+        names = ", ".join(self.names)
+        if scan.h.shape[1] != scan.size:  # a projection
+            names = f"h {(*shape[:2], scan.h.shape[1])}, {', '.join(self.names[1:])}"
+        return f"View({scan.kind}, layer {scan.layer}, {scan.direction}: {names} {shape}; {ran})"
 
     def c_grad_terms(self) -> CellTerms:
         """δc_t term by term. Raises TypeError for what has no cell."""
@@ -98,10 +106,12 @@ class View:
         gradients.needs_cell("cell_path", self.scan)
         return CellPath(*map(self.scan.padded, gradients.cell_path(self.scan, self._states)))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def weight_grad_steps(self, name: str, by_gate: bool = False) -> Any:
         """What each step adds to the gradient of a weight or bias: (T, *its shape).
 
-        The sum over T is the parameter's `.grad`, to rounding, if this was its only use.
+        The sum over T is the parameter's `.grad`, to rounding, if this was its only use. Warns
+        where a backward pass is left out of the record, so that it is not; see `record`.
 
         name : a parameter's ("weight_hh_l0", of a cell "weight_hh"), or its role ("weight_hh")
         by_gate : give a dict instead, of each gate its rows: "i" -> (T, H, ...); of a simple RNN
@@ -110,22 +120,23 @@ class View:
 
         Raises KeyError for a name that there is not.
         """
-        role = self._role(name)
+        role = self._role("weight_grad_steps", name, by_gate)
         scan = self.scan
         weight = scan.weight(role)
         found = np.zeros((scan.length, *weight.shape), weight.dtype)
         for t, part in enumerate(gradients.weight_gradient(scan, role, self._projected(role))):
             found[t] = part
-        return gradients.by_gate(scan, role, found) if by_gate else found
+        return gradients.by_gate(scan, found) if by_gate else found
 
+    @np.errstate(over="ignore", invalid="ignore")
     def weight_grad_norms(self, name: str, by_gate: bool = False) -> Any:
         """The (Frobenius) norms of these parts, (T,), or of each gate; one part in memory."""
-        role = self._role(name)
+        role = self._role("weight_grad_norms", name, by_gate)
         scan = self.scan
         names = (GATES[scan.kind] or "h") if by_gate else " "
         norms = np.zeros((len(names), scan.length))  # of squares that float32 cannot hold
         for t, part in enumerate(gradients.weight_gradient(scan, role, self._projected(role))):
-            each = gradients.by_gate(scan, role, part[None]).values() if by_gate else [part]
+            each = gradients.by_gate(scan, part[None]).values() if by_gate else [part]
             norms[:, t] = [np.linalg.norm(one.astype(np.float64)) for one in each]
         return dict(zip(names, norms, strict=True)) if by_gate else norms[0]
 
@@ -176,11 +187,26 @@ class View:
             return self._gates[stem]
         return None
 
-    def _role(self, name: str) -> str:
+    def _role(self, method: str, name: str, by_gate: bool) -> str:
+        """The role of a parameter, of which a method is to tell the steps."""
         names = self.scan.names
         role = names.get(name, name)
         if role not in names.values():
-            raise KeyError(f"weight_grad_steps: expected one of {', '.join(names)}, got {name!r}")
+            raise KeyError(f"{method}: expected one of {', '.join(names)}, got {name!r}")
+        if not isinstance(by_gate, bool | np.bool_):
+            raise TypeError(
+                f"{method}: expected by_gate to be True or False, got {by_gate!r}; by_gate=True "
+                "gives a dict of all gates"
+            )
+        if by_gate and role == "weight_hr":
+            raise ValueError(f"{method}: expected a weight of gates, got weight_hr; by_gate=False")
+        if self.scan.left_out:
+            warnings.warn(
+                f"{method}: a backward pass after one with create_graph=True is not recorded (it "
+                "may be of second derivatives): the steps do not sum to .grad if it added to that; "
+                "record the first derivatives in a forward pass of their own",
+                stacklevel=3,
+            )
         return role
 
     def _projected(self, role: str) -> StateGradients | None:

@@ -80,12 +80,12 @@ class RNNCellBase(Module):
             state = given if batched else tuple(unsqueeze(part, 0) for part in given)
         recorder = opened.recorder
         if recorder is not None:
-            kernel = recorder.step(self, kernel, given, state, weights)
+            kernel = recorder._step(self, kernel, given, state, weights)
         after = kernel(x, *state, *weights)
         if not batched:
             after = tuple(squeeze(part, 0) for part in after)
         if recorder is not None:
-            recorder.stepped(after)
+            recorder._stepped(after)
         return after
 
     def _weights(self) -> tuple[Any, ...]:

@@ -136,7 +136,7 @@ class RNNBase(SequenceLayer):
         self, x: Tensor, initial: tuple[Tensor, ...], steps: Steps | None, keep: bool
     ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
         """Run the kernel, in segments if there would be two or more and not all is to be kept."""
-        note = None if opened.recorder is None else opened.recorder.layer(self)
+        note = None if opened.recorder is None else opened.recorder._layer(self)
         all_kept = keep or note is not None
         length = len(x._array if steps is None else steps.sizes)
         every = self.checkpoint_every

@@ -126,7 +126,7 @@ class SequenceLayer(Module):
             return_states,
         )
         if opened.recorder is not None:
-            opened.recorder.ordered(self, packing.order._array, steps)
+            opened.recorder._ordered(self, packing.order._array, steps)
         output, *kept = (padded(rows, packing, steps) for rows in (output, *kept))
         return output, tuple(index_select(part, 1, packing.back) for part in last), kept
 
@@ -152,7 +152,7 @@ class SequenceLayer(Module):
             initial = tuple(index_select(part, 1, input.sorted_indices) for part in initial)
         output, last, _ = self._call(input.data, initial, steps, False)
         if opened.recorder is not None and input.sorted_indices is not None:
-            opened.recorder.ordered(self, input.sorted_indices._array, len(steps.sizes))
+            opened.recorder._ordered(self, input.sorted_indices._array, len(steps.sizes))
         if input.unsorted_indices is not None:
             last = tuple(index_select(part, 1, input.unsorted_indices) for part in last)
         return input._replace(data=output), last, None
