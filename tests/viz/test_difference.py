@@ -348,3 +348,16 @@ def test_options_come_from_the_first_drawing_unless_given():
 def test_anything_but_two_drawings_is_an_error():
     with pytest.raises(TypeError, match=r"expected two drawings by viz\.graph, got Tensor"):
         viz.difference(tt.rand(2), loop(2))
+
+
+def test_what_a_detach_takes_away_are_the_first_steps_of_a_loop():
+    cell = nn.RNNCell(2, 3)
+    drawings = []
+    for cut in (None, 4):
+        h = tt.zeros(1, 3)
+        for t in range(8):
+            h = cell(tt.ones(1, 2), h.detach() if t == cut else h)
+        drawings.append(viz.graph(h.sum(), collapse="off"))
+    graph = viz.difference(*drawings, collapse="off").graph
+    steps = {graph.place(node): node.mark for node in graph.nodes if node.name == "rnn_tanh_cell"}
+    assert steps == {f"RNNCell, call {t}": "-" if t <= 4 else "" for t in range(1, 9)}

@@ -15,6 +15,7 @@ still has the same below it, what is computed from the change the same above, th
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 from .structure import Edge, Graph
@@ -57,15 +58,23 @@ def aligned(a: Graph, b: Graph) -> list[int | None]:
 def what_clusters_are(graph: Graph) -> list[tuple[object, ...]]:
     """For each cluster what it has in common with its like in another graph, beside its parent.
 
-    Of modules that share class and name, as those of a script do, the n-th is the n-th.
+    Of modules that share class and name, as those of a script do, the n-th is the n-th. The calls
+    of a module are counted from the last: what a detach takes out of a graph are the first ones.
     """
     alike: dict[tuple[str, str], dict[int | None, int]] = {}
+    last: dict[tuple[object, ...], int] = {}
     found: list[tuple[object, ...]] = []
     for cluster in graph.clusters:
         modules = alike.setdefault((cluster.module_class, cluster.path), {})
         nth = modules.setdefault(cluster.module, len(modules))
-        found.append((cluster.kind, cluster.label, cluster.path, nth, cluster.phase))
-    return found
+        label = replace(cluster, call=None).label
+        found.append((cluster.kind, label, cluster.path, nth, cluster.phase))
+        calls = (cluster.parent, *found[-1])
+        last[calls] = max(last.get(calls, 1), cluster.call or 1)
+    return [
+        (*what, (cluster.call or 1) - last[cluster.parent, *what])
+        for cluster, what in zip(graph.clusters, found, strict=True)
+    ]
 
 
 class _Described:
