@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
-from tinytensor.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from tinytensor.autograd.checking import GradcheckError, gradcheck, gradgradcheck
 from tinytensor.autograd.kernel import kernel
 from tinytensor.autograd.primitive import PRIMITIVES, primitive
 from tinytensor.autograd.scope import Label

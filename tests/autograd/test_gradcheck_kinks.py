@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
-from tinytensor.autograd.gradcheck import (
+from tinytensor.autograd.checking import (
     GradcheckError,
     Kink,
     KinkWarning,

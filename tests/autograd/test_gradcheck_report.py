@@ -10,7 +10,7 @@ import pytest
 
 import tinytensor as tt
 from tinytensor import nn
-from tinytensor.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck, step_sweep
+from tinytensor.autograd.checking import GradcheckError, gradcheck, gradgradcheck, step_sweep
 from tinytensor.autograd.primitive import PRIMITIVES, primitive
 
 H = 2  # units of the recurrent layers

@@ -1,6 +1,7 @@
 """The engine: recording operations, the backward pass, and checking derivatives."""
 
 import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from .anomaly import (
@@ -11,7 +12,6 @@ from .anomaly import (
 )
 from .backward import Variable, backward, grad
 from .function import Function
-from .gradcheck import GradcheckError, KinkWarning, gradcheck, gradgradcheck, step_sweep
 from .mode import (
     enable_grad,
     inference_mode,
@@ -22,6 +22,9 @@ from .mode import (
 )
 from .scope import scope
 from .trace import trace
+
+if _TYPE_CHECKING:
+    from .checking import GradcheckError, KinkWarning, gradcheck, gradgradcheck, step_sweep
 
 __all__ = [
     "Function",
@@ -49,10 +52,15 @@ __all__ = [
 ]
 
 
+_CHECKING = {"GradcheckError", "KinkWarning", "gradcheck", "gradgradcheck", "step_sweep"}
+
+
 def __getattr__(name: str) -> _Any:
     """Load what few need, or what uses operations, when it is first named."""
     if name == "functional":
         return _importlib.import_module(f"{__name__}.functional")
     if name == "check_against":
         return _importlib.import_module(f"{__name__}.compare").check_against
+    if name in _CHECKING:
+        return getattr(_importlib.import_module(f"{__name__}.checking"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

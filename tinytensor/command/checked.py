@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 
 from .. import dtypes
 from ..autograd import unrolled
-from ..autograd.gradcheck import GradcheckError, KinkWarning, gradcheck
+from ..autograd.checking import GradcheckError, KinkWarning, gradcheck
 from ..tensor import Tensor
 from .errors import CommandError
 from .subject import Subject, subject_of
