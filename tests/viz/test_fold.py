@@ -475,6 +475,45 @@ def test_a_graph_that_was_freed_folds_as_far_as_it_is_known():
     assert blocks(fold(whole(loss))) == ["RNNCell, calls 2 … 29 ×28"]
 
 
+@pytest.mark.parametrize("detail", ["cell", "step"])
+def test_a_last_step_whose_state_nobody_reads_does_not_keep_others_from_folding(detail):
+    with tt.unrolled():
+        h = own_loop(6)
+    folded = viz.graph(h.sum(), detail=detail).graph
+    assert blocks(folded) == ["LSTMCell, calls 2 … 5 ×4"]
+    assert len(folded.nodes) == 9
+
+
+@pytest.mark.parametrize("length", [2, 4, 10])
+def test_windows_between_detached_states_fold_with_each_other(length):
+    cell = nn.RNNCell(1, 2)
+    sizes = set()
+    for T in (200, 300):
+        h, loss = tt.zeros(1, 2), tt.zeros(())
+        for t in range(T):
+            h = cell(tt.ones(1, 1), h.detach() if t % length == 0 else h)
+            loss = loss + h.sum()
+        folded = viz.graph(loss).graph
+        check_nothing_is_lost(unfold(folded), folded)
+        (block,) = (c for c in folded.clusters if c.kind == "block")
+        assert {edge.label for edge in recurrent(folded)} == {"sum", "h"}
+        assert f", {length} each" in block.name
+        assert (block.count + 2) * length >= T - length
+        sizes.add(len(folded.nodes))
+    assert len(sizes) == 1 and max(sizes) < 160
+
+
+def test_of_windows_the_one_that_differs_stays_visible():
+    cell, h, loss = nn.RNNCell(1, 2), tt.zeros(1, 2), tt.zeros(())
+    for t in range(200):
+        h = cell(tt.ones(1, 1), h.detach() if t % 4 == 0 else h)
+        loss = loss + (h.exp() if t == 101 else h).sum()
+    folded = viz.graph(loss).graph
+    check_nothing_is_lost(unfold(folded), folded)
+    assert [n.count for n in folded.nodes if n.name == "exp"] == [1]
+    assert len(blocks(folded)) == 2
+
+
 @pytest.mark.parametrize("wide", [tt.rand(2, 3), tt.rand(3, dtype=tt.float64)])
 def test_steps_of_another_shape_or_dtype_fold_for_themselves(wide):
     w = tt.rand(3, requires_grad=True)
@@ -551,6 +590,23 @@ def test_a_graph_with_nothing_to_fold_is_refused_before_it_is_taken(monkeypatch)
     monkeypatch.setattr(sys.modules["tinytensor.viz.extract"], "_Extraction", None)
     with pytest.raises(ValueError, match="at most 2,000 nodes, got 3,002;"):
         viz.graph(y)
+
+
+def test_a_loop_of_plain_operations_is_told_to_name_its_steps():
+    def loop(named: bool) -> tt.Tensor:
+        w, h = tt.rand(3, requires_grad=True), tt.zeros(3)
+        for t in range(1000):
+            with scope(f"t = {t}") if named else nullcontext():
+                h = tt.tanh(w * h + w)
+        return h
+
+    for options in ({}, {"detail": "cell"}, {"collapse": "off"}):
+        with pytest.raises(ValueError, match=r"at most 2,000 nodes, got") as refusal:
+            viz.graph(loop(False), **options)
+        assert 'with tt.autograd.scope(f"t = {t}")' in str(refusal.value)
+        assert "max_nodes" in str(refusal.value)
+        assert "unrolled" not in str(refusal.value) and "detail" not in str(refusal.value)
+    assert len(viz.graph(loop(True)).graph.nodes) < 20
 
 
 def test_the_benchmark_of_drawings_prints_a_line_for_each_length(capsys):

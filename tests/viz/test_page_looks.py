@@ -63,6 +63,9 @@ def test_a_phone_shows_all_and_takes_taps_and_pinches(opened, lstm):
         assert box["width"] > 20 and box["height"] > 10
         assert box["x"] >= 0 and box["x"] + box["width"] <= 361
         assert box["y"] >= 0 and box["y"] + box["height"] <= 641
+    assert view.page.locator("#view").bounding_box()["height"] >= 240
+    for selector in ("#zoom-in", "#here", "#search", "#previous", "#next", "#play", "#pace"):
+        assert view.page.locator(selector).bounding_box()["height"] >= 40
     view.page.tap("#next")
     assert view.text("#panel h2") == "sum"
     svg = view.page.locator("#view svg")

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -423,7 +424,7 @@ def test_names_stay_text():
         for name in names:
             assert any(plain(name) in text for text in shown), name
     title = viz.saturation(rec[names[0]]).figure().get_suptitle()
-    assert title == f"Saturation · {names[0]}, layer 0, forward"
+    assert " ".join(title.split()) == f"Saturation · {names[0]}, layer 0, forward"
     assert viz.saturation(rec[names[2]]).png().startswith(b"\x89PNG")
 
 
@@ -463,6 +464,31 @@ def test_what_is_no_record_or_an_empty_one_is_refused():
         pass
     with pytest.raises(ValueError, match="got one of nothing"):
         viz.gradient_heatmap(rec)
+
+
+def test_the_lengths_of_a_truncation_are_apart_and_its_title_stays_in_the_picture():
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a_module_whose_name_is_longer_than_any_that_one_would_write = nn.RNN(1, 2)
+
+        def forward(self, x: tt.Tensor) -> tt.Tensor:
+            return next(iter(self.children()))(x)[0].sum()
+
+    model = Deep()
+    with bptt.record(model) as rec:
+        model(tt.randn(300, 1, 1)).backward()
+    for make in (viz.truncation, lambda rec: viz.weight_gradients(rec, "weight_hh_l0")):
+        figure = make(rec).figure()
+        figure.draw_without_rendering()
+        assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
+    figure = viz.truncation(rec).figure()
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        assert len(labels) > 6
+        assert axes.get_xticklabels()[-1].get_text() == "300"
+        assert all(a.x1 < b.x0 for a, b in pairwise(labels))
 
 
 def test_numbers_of_nothing_are_refused():

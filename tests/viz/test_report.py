@@ -194,6 +194,16 @@ def test_it_makes_folders_and_returns_the_path(tmp_path):
     assert READING["gradient_heatmap"] in Page(path).text
 
 
+def test_where_there_is_nothing_to_compare_the_table_says_why(tmp_path):
+    rnn = nn.RNN(2, 3)
+    with bptt.record(rnn) as rec:
+        rnn(tt.randn(1, N, 2))[0].sum().backward()
+    rec.report(tmp_path / "one.html", pictures=["truncation"])
+    page = Page(tmp_path / "one.html")
+    assert ["1", "none: the full gradient is 0 or not finite"] == page.rows[-1][:2]
+    assert "nan" not in [cell for row in page.rows for cell in row]
+
+
 def test_a_model_without_recurrent_layers_is_said_to_have_none(tmp_path):
     linear = nn.Linear(2, 3)
     with bptt.record(linear) as rec:

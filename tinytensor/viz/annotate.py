@@ -51,8 +51,11 @@ def annotate(
         "formulas": the local derivative, see `formulas.local_derivative`
     color : "norm" gives each node with a gradient a heat from 0 to 1, its place between the least
         and the largest norm of the drawing on a logarithmic scale; a norm of 0 has heat 0
-    Where there is no gradient it is said why: "no gradient yet" where backward has not run (for an
-    operation: where no output is a scalar), "gradient freed" where it has and the graph is gone.
+    Where there is no gradient it is said why. Of a leaf "no gradient yet" says that backward has
+    not filled its `.grad`. The gradients of operations are those of a pass that is followed here,
+    whether backward has run or not: "no gradient yet" where no output is a scalar to start from,
+    "gradient freed" after a plain `backward()`, which frees what that pass needs (draw before it,
+    or after `backward(retain_graph=True)`).
     Hooks that sit on the graph are called, see `autograd.trace`.
     Raises ValueError for anything else in `show` or `color`.
     """

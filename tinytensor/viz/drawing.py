@@ -226,7 +226,8 @@ def graph(
         "both", a backward pass that is run for it and recorded as operations of its own, beside
         the forward one; no `.grad` is touched
     show : what to write on the nodes, any of "values", "gradients", "norms" and "formulas" (the
-        local derivative)
+        local derivative). Gradients are the `.grad` of leaves and, for operations, those of a pass
+        that is followed for it: "gradient freed" after a plain `backward()`
     color : "norm" colours nodes by the norm of their gradient
     Where a value was detached, as far as the graph tells (see `viz.cuts`; all of it does for a
     forward pass within `keep_values`), its use is drawn as a cut.

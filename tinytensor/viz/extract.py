@@ -67,8 +67,9 @@ def extract_with_sources(
     count = len(roots) + len(found) + leaves
     if show_saved:
         count += sum(map(keeps_something, found))
-    if not folds or all(node.scope is None for node in found):
-        check_size(count, max_nodes, saved=show_saved, folded=folds)
+    plain = all(node.scope is None for node in found)
+    if plain or not folds:
+        check_size(count, max_nodes, saved=show_saved, folded=folds, plain=plain)
     in_backward_order = sorted(found, key=lambda node: node.number, reverse=True)
     extraction = _Extraction(names, show_saved)
     graph = extraction.run(roots, in_backward_order)

@@ -32,6 +32,8 @@ def fold(graph: Graph, collapse: Collapse = "auto") -> Graph:
     """The graph with runs of identical time steps folded, inner loops before outer ones.
 
     collapse : "auto" folds four steps or more, a number at least so many, "off" none
+    Where many steps are left, windows of several that come back (a state detached every k steps)
+    are folded instead, "k each".
     A graph in which nothing folds is returned as it is. `.full` of the result is the whole graph.
     """
     least = _least(collapse)
@@ -174,6 +176,8 @@ class _Folding:
             name = f"{replace(newest, call=None).label}, calls {oldest.call} … {newest.call}"
         else:
             name = f"{oldest.name} … {newest.name}"
+        if run.length > 1:
+            name += f", {run.length} each"
         return replace(
             newest,
             number=number,

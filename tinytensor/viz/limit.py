@@ -20,23 +20,38 @@ def check_types(op: str, title: Any, max_nodes: Any) -> None:
 
 
 def check_size(
-    count: int, limit: int | None, *, saved: bool = False, folded: bool = True, detail: str = "op"
+    count: int,
+    limit: int | None,
+    *,
+    saved: bool = False,
+    folded: bool = True,
+    detail: str = "op",
+    plain: bool = False,
 ) -> None:
     """Raise ValueError if a drawing has more nodes than the limit, with the options that help.
 
     saved, folded, detail : what was asked for, so that nothing is advised that is there already
+    plain : whether no operation lies in a module or scope, so that nothing can be folded or drawn
+        as one
     """
     if limit is None or count <= limit:
         return
     cures = []
     if not folded:
         cures.append('fold time steps with collapse="auto"')
-    if detail == "op":
+    if plain:
+        cures = [
+            'name the time steps, by `with tt.autograd.scope(f"t = {t}")` around each, to fold'
+        ]
+    elif detail == "op":
         cures.append('draw less of each step with detail="cell" or detail="layer"')
     elif detail in ("cell", "step"):
         cures.append('draw less of each step with detail="layer"')
     cures.append("draw fewer time steps")
-    cures.append("draw without tt.unrolled()" + (", show_saved=False" if saved else ""))
+    if not plain:
+        cures.append("draw without tt.unrolled()")
+    if saved:
+        cures.append("show_saved=False")
     raise ValueError(
         f"graph: expected at most {limit:,} nodes, got {count:,}; {', '.join(cures)}, "
         "or raise max_nodes"

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from .indices import with_index
 from .structure import Cluster, Edge, Graph, Node
+from .windows import find_runs
 
 # In a loop that calls one module often and another one rarely, a step begins with the rare one. If
 # it is rarer than one in so many, its calls are chunks of steps.
@@ -39,12 +39,14 @@ class Run(NamedTuple):
     steps : for each step its nodes; those at one position correspond to each other
     clusters : for each step its clusters, likewise
     begins : for each step the cluster that it begins with
+    length : of how many steps each of these consists, if they are windows of several
     """
 
     parent: int | None
     steps: list[list[int]]
     clusters: list[list[int]]
     begins: list[int]
+    length: int = 1
 
 
 class Loops(NamedTuple):
@@ -130,19 +132,18 @@ class _Finder:
         inside, moving = self._compared(step_of, place_of)
         for step, found in enumerate(inside):
             found.append(tuple(place_of[node] for node in nodes[step]))
-            found.append(tuple(self.graph.nodes[node].parts for node in nodes[step]))
-            found.append(tuple(self.graph.nodes[node].constants for node in nodes[step]))
+            found.append(tuple(_own(self.graph.nodes[node]) for node in nodes[step]))
             found.append(tuple(cluster_codes[cluster] for cluster in clusters[step]))
         shapes = [self._code(tuple(found)) for found in inside]
         runs = [
             Run(
-                self.graph.clusters[self.begins[steps[0]]].parent,
-                [nodes[step] for step in steps],
-                [clusters[step] for step in steps],
-                [self.begins[step] for step in steps],
+                self.graph.clusters[self.begins[run[0][0]]].parent,
+                [[node for step in window for node in nodes[step]] for window in run],
+                [[cluster for step in window for cluster in clusters[step]] for window in run],
+                [self.begins[step] for window in run for step in window],
+                len(run[0]),
             )
-            for steps in _runs(shapes, moving, self.loop_of)
-            if len(steps) >= least
+            for run in find_runs(shapes, moving, self.loop_of, least)
         ]
         return Loops(depth, step_of, self.loop_of, place_of, runs)
 
@@ -328,8 +329,17 @@ def _what(node: Node) -> tuple[object, ...]:
     name = node.name
     if node.kind in ("input", "output"):
         name, _ = with_index(name)
-    own = (node.kind, name, node.values, node.phase, node.kernel, node.note, node.count)
+    values = () if node.parts else node.values
+    own = (node.kind, name, values, node.phase, node.kernel, node.note, node.count)
     return (*own, node.mark)
+
+
+def _own(node: Node) -> tuple[object, ...]:
+    """What they have in common besides, which makes nothing else of a step that reads them.
+
+    Of a whole step that is drawn as one node (with `parts`) those outputs are known that are read.
+    """
+    return (node.parts, node.values if node.parts else (), node.constants)
 
 
 def _gathered(step_of: list[int], steps: int) -> list[list[int]]:
@@ -339,25 +349,3 @@ def _gathered(step_of: list[int], steps: int) -> list[list[int]]:
         if step >= 0:
             found[step].append(number)
     return found
-
-
-def _runs(shapes: list[int], moving: list[list[int]], loop_of: list[int]) -> Iterator[list[int]]:
-    """Steps in a row of one shape that move evenly; never the first or the last of a loop."""
-    run: list[int] = []
-    pace: list[int] = []
-    for step in range(1, len(shapes) - 1):
-        if not loop_of[step - 1] == loop_of[step] == loop_of[step + 1]:
-            yield run
-            run = []
-            continue
-        alike = bool(run) and shapes[step] == shapes[step - 1]
-        moved = [b - a for a, b in zip(moving[step - 1], moving[step], strict=False)]
-        if alike and (len(run) == 1 or moved == pace):
-            run.append(step)
-        elif alike and len(run) == 2:  # the first of the two was the odd one
-            run = [step - 1, step]
-        else:
-            yield run
-            run = [step]
-        pace = moved
-    yield run

@@ -39,6 +39,8 @@ PICTURES: dict[str, tuple[Callable[[View], Picture], bool]] = {
 
 _LONGEST = 200  # letters of a name or title
 
+_NOTHING = "none: the full gradient is 0 or not finite"
+
 _COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", "#ffffff": "var(--paper)"}
 
 
@@ -189,7 +191,7 @@ def _truncation_table(picture: Picture) -> str:
     name = next(name for name in picture.data["cosine"] if name.startswith("weight_hh"))
     columns = picture.data["cosine"][name], picture.data["ratio"][name]
     rows = [
-        (str(length), number(cosine), number(ratio))
+        (str(length), *(_NOTHING if np.isnan(part) else number(part) for part in (cosine, ratio)))
         for length, cosine, ratio in zip(picture.data["lengths"], *columns, strict=True)
     ]
     return _table((f"k2, for {name}", "cosine", "‖truncated‖ / ‖full‖"), rows)

@@ -28,15 +28,18 @@ def names_of_states(graph: Graph, loops: Loops) -> States:
     states: States = {}
     for run, edges in zip(runs, leaving, strict=True):
         loop = loops.loop_of[loops.step_of[run.steps[0][0]]]
-        for (state, output), name in _states(graph, run, edges).items():
+        for (state, output), name in _states(graph, run, edges, loops.place_of).items():
             states[loop, loops.place_of[state], output] = name
     return states
 
 
-def _states(graph: Graph, run: Run, leaving: dict[int, list[Edge]]) -> dict[tuple[int, str], str]:
+def _states(
+    graph: Graph, run: Run, leaving: dict[int, list[Edge]], place_of: list[int]
+) -> dict[tuple[int, str], str]:
     """For a node of the newest step and an output of it that the next step reads: its name.
 
     leaving : the edges that lead from each of that step's nodes
+    place_of : what each node is in its step
     """
     here: dict[int, int] = {}  # for a node of an older step the one at its place in the newest
     for step in run.steps[1:]:
@@ -51,7 +54,7 @@ def _states(graph: Graph, run: Run, leaving: dict[int, list[Edge]]) -> dict[tupl
             name = edge.output or _passed_on(leaving.get(state, []))
             if not name or with_index(name)[0] != name:
                 name = edge.operand
-                if state != edge.source:
+                if place_of[state] != place_of[edge.source]:
                     unnamed.setdefault(graph.nodes[state].cluster, []).append(state)
                 elif graph.nodes[state].name == "add":
                     name = "sum"

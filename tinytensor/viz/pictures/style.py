@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -84,8 +85,9 @@ def short(value: float) -> str:
 
 
 def title(figure: Figure, text: str) -> None:
-    """The first line of a picture."""
-    figure.suptitle(text, x=0.01, ha="left", fontweight="bold")
+    """The first line of a picture, and another if it is too long for one."""
+    lines = textwrap.fill(text, int(9.8 * figure.get_figwidth()))
+    figure.suptitle(lines, x=0.01, ha="left", fontweight="bold")
 
 
 def integers(axis: Any, most: int = 12) -> None:

@@ -63,6 +63,11 @@ def _lengths(axes: Axes, lengths: tuple[int, ...]) -> None:
     """The lengths as ticks of a logarithmic axis."""
     axes.set_xscale("log")
     axes.set_xlim(lengths[0] / 1.15, lengths[-1] * 1.15)
-    axes.set_xticks(lengths, list(map(str, lengths)))
+    apart = (lengths[-1] / lengths[0]) ** 0.08  # a label's width of the axis
+    shown = [lengths[-1]]
+    for length in reversed(lengths):
+        if shown[0] >= apart * length:
+            shown.insert(0, length)
+    axes.set_xticks(shown, list(map(str, shown)))
     axes.minorticks_off()
     axes.set_xlabel("truncation length k2 (steps)")
