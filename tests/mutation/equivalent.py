@@ -17,6 +17,8 @@ _ONLY_SPEED = "a shorter way to the same numbers"
 _ONLY_MEMORY = "how much is prepared at a time decides about speed and memory alone"
 _ONE_SHAPE = "an operation's output has the shape of its input here"
 _ONLY_SHAPE = "of this value only the shape is used"
+_FOR_RECORDS = "what a record of bptt is handed; tests/bptt holds it to gradients of its own"
+_STAYS_IN_PLACE = "scans on arrays leave the gradients of the first states where the last ones were"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     # elementwise
@@ -158,6 +160,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "in gru: size = saved.q.shape[-1]": "of two dimensions",
         "in lstm: gradients: list[Array | None] = [None] * len(upstream)": "both lists have six",
         "in lstm: if needs[2] or needs[-3]:": "of six weights",
+        "any: if handed is not None:": _FOR_RECORDS,
+        "in gru: any: handed.update(zip('rzn', _thirds(da, size), strict=True))": _FOR_RECORDS,
+        (
+            "in lstm: any: handed.update(zip('oifg', (_gate(dz, k) for k in range(4)),"
+            " strict=True))"
+        ): _FOR_RECORDS,
+        "in rnn_tanh: any: handed['h'] = dz": _FOR_RECORDS,
+        "in rnn_relu: any: handed['h'] = dz": _FOR_RECORDS,
     },
     "recurrent_gradient": {
         "last = len(h) - batch": "there is one row of each for each of the other",
@@ -212,6 +222,20 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             " else weight.sum()))"
         ): "of two dimensions",
         "in cross_entropy: if x.ndim >= 2:": "it moves the last dimension to where it is",
+        # that of layers x directions
+        "any: if note is not None:": _FOR_RECORDS,
+        "any: note.arrived(number, arrived, d_last)": _FOR_RECORDS,
+        "any: note.differentiated(number, *handed)": _FOR_RECORDS,
+        (
+            "scan = partial(kind.scan_backward, walked.scans[number], walked.inputs[layer],"
+            " weights[number], arrived, d_last, direction == 1, steps, layer > 0 or needs_x,"
+            " *handed, needs_weights[number])"
+        ): _FOR_RECORDS,
+        "any: done = at_once([scan for scan, *_ in scans], len(below) * weights[0][1].size)": (
+            _ONLY_SPEED
+        ),
+        "for d_state, gradient in zip(d_first, d_last, strict=True):": _STAYS_IN_PLACE,
+        "any: if gradient is not d_state:": _STAYS_IN_PLACE,
     },
     "_ctc_backward": {
         "places = labels.shape[-1]": "of two dimensions",
