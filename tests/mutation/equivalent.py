@@ -222,7 +222,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             " else weight.sum()))"
         ): "of two dimensions",
         "in cross_entropy: if x.ndim >= 2:": "it moves the last dimension to where it is",
-        # that of layers x directions
+    },
+    "_layers_backward": {
         "any: if note is not None:": _FOR_RECORDS,
         "any: note.arrived(number, arrived, d_last)": _FOR_RECORDS,
         "any: note.differentiated(number, *handed)": _FOR_RECORDS,

@@ -95,7 +95,9 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
         own = _cut(kind, every)
-        finals, walked = _forward(own, _flat(x), states, _rows(mask), weights, directions, rows)
+        finals, walked = _layers_forward(
+            own, _flat(x), states, _rows(mask), weights, directions, rows
+        )
         if note is not None:
             all_steps = [kind.all_steps(saved) for saved in walked.scans]
             note.forward(rows, states, weights, walked.inputs, all_steps)
@@ -129,7 +131,7 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
             [None if g is None else _flat(g) for g in at_steps[k : k + per_scan]]
             for k in range(0, len(at_steps), per_scan)
         ]
-        dx, d_states, d_mask, d_weights = _backward(
+        dx, d_states, d_mask, d_weights = _layers_backward(
             _cut(kind, every), walked, states, _rows(mask), weights,
             None if g_output is None else _flat(g_output), upstream, others[:parts],
             (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions, rows, note,
@@ -209,7 +211,7 @@ def _rows(mask: Array | None) -> Array | None:
     return mask if mask is None or mask.ndim == 3 else np.stack([_flat(part) for part in mask])
 
 
-def _forward(
+def _layers_forward(
     kind: Recurrence,
     x: Array,
     states: State,
@@ -249,7 +251,7 @@ def _forward(
     return tuple(finals), walked
 
 
-def _backward(
+def _layers_backward(
     kind: Recurrence,
     walked: Walked,
     states: State,
