@@ -139,13 +139,16 @@ def test_both_directions_of_a_layer_may_run_at_once(kind, monkeypatch):
 
 
 @pytest.mark.usefixtures("three")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and on
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_has_threads_of_its_own():
     parallel.in_parts(lambda start, end: None, 100)
     child = os.fork()
     if child == 0:
         seen = []
-        parallel.in_parts(lambda start, end: seen.append(start), 100)
-        os._exit(0 if sorted(seen) == [0, 33, 66] else 1)
+        try:
+            parallel.in_parts(lambda start, end: seen.append(start), 100)
+        finally:
+            os._exit(0 if sorted(seen) == [0, 33, 66] else 1)
     _, status = os.waitpid(child, 0)
     assert status == 0
