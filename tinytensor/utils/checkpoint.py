@@ -65,21 +65,6 @@ def checkpoint(
     ...     h, c = checkpoint(piece, steps, h, c)
     >>> h.sum().backward()
 
-    A loop of one's own over time is checkpointed by pieces. Of a piece only the state at its start
-    is kept, and the nodes, which are small; with pieces of √T steps what they save grows as √T.
-    Whole layers have this built in: `nn.LSTM(..., checkpoint_every=k)`.
-
-    >>> import tinytensor as tt
-    >>> cell, x = tt.nn.LSTMCell(2, 3), tt.randn(100, 1, 2)
-    >>> def piece(steps, h, c):
-    ...     for x_t in steps:
-    ...         h, c = cell(x_t, (h, c))
-    ...     return h, c
-    >>> h = c = tt.zeros(1, 3)
-    >>> for steps in x.split(10):
-    ...     h, c = checkpoint(piece, steps, h, c)
-    >>> h.sum().backward()
-
     Raises RuntimeError in the backward pass if an input or a parameter was written to since, or if
     the second run did not do what the first did.
     """

@@ -8,15 +8,16 @@ gradient keeps that storage. So a cut is known where
 - that value lies in the storage of something in the graph: of a leaf, of an output, of what an
   operation keeps of its own result, or of what another one keeps and does have an edge for.
 
-Values of a forward pass that ran within `keep_values` are known by their place in memory, whoever
-keeps them. Without it the second condition leaves some out: a state c is read by the next step
-alone, so that once it is detached nothing tells where it came from.
+Values of a forward pass that ran within `keep_values` are known by their place in memory, if an
+operation keeps them. Without it the second condition leaves some out: a state c is read by the next
+step alone, so that once it is detached nothing tells where it came from.
 
 A cut is not known where nothing of it is left: the value was copied (`.detach().clone()`, as
-between the windows of `bptt.truncated`), computed under `no_grad`, or used by an operation that
-keeps nothing of it (a sum, for one). No cut is drawn then, and none is made up. But where a kernel
-starts from a state that is not zero and gets no gradient, and whose origin is not known, as the
-first step of a window does, the cut leads to a node that says just that.
+between the windows of `bptt.truncated`, or by the stacking of an unrolled layer's last states),
+computed under `no_grad`, or used by an operation that keeps nothing of it (a sum, for one). No cut
+is drawn then, and none is made up. But where a kernel starts from a state that is not zero and gets
+no gradient, and whose origin is not known, as the first step of a window does, the cut leads to a
+node that says just that.
 """
 
 from __future__ import annotations

@@ -229,8 +229,9 @@ def graph(
         local derivative). Gradients are the `.grad` of leaves and, for operations, those of a pass
         that is followed for it: "gradient freed" after a plain `backward()`
     color : "norm" colours nodes by the norm of their gradient
-    Where a value was detached, as far as the graph tells (see `viz.cuts`; all of it does for a
-    forward pass within `keep_values`), its use is drawn as a cut.
+    Where a value was detached, its use is drawn as a cut, as far as the graph tells: a copy, and a
+    value that an operation has no need to keep, leave no trace. A kernel's first state that is not
+    zero is drawn as one that was detached, or is from elsewhere. See `viz.cuts`.
     Returns a `Drawing`, a `graphviz.Digraph`. The same model gives the same DOT text.
     Raises ValueError if no output requires grad, for an option that is none of the above, or if
     there are more than `max_nodes` nodes, with the options that make them fewer.
