@@ -142,10 +142,19 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     # the kernels of recurrent layers
     "_gate_gradients": {
-        "any: rows_at_once = _BLOCK_BYTES // max(1, dz[:1].nbytes)": _ONLY_MEMORY,
-        "w_back = _reordered(w_hh)": _ONLY_SPEED,
-        "into_dh = dh": "there is one block at the sizes of the operations' table",
-        "forget = _gate(saved.gates, -2)": "of four gates",
+        "w_back = w_hh": _ONLY_SPEED,
+        "any: blocks = list(steps.blocks(_BLOCK_BYTES // max(1, dz[:1].nbytes), not reverse))": (
+            _ONLY_MEMORY
+        ),
+        "any: most = max((rows.stop - rows.start for rows, _ in blocks), default=0)": _ONLY_MEMORY,
+        (
+            "any: room = np.empty((2, 4, most, size), dz.dtype) if steps.batch >= _MANY else None"
+        ): _ONLY_SPEED,
+        "gates = saved.gates[rows].reshape(-2, 4, size)": _UNKNOWN_SIZE,
+        "if False and room is not None:": _ONLY_SPEED,
+        "by_gate, k_z = room[:, :, :len(gates)].transpose(0, -2, 1, 3)": "of four dimensions",
+        "pass  # gates = by_gate": _ONLY_SPEED,
+        "moved = (k_z, dz_gates)": "they are the same memory where nothing was moved",
         "size = saved.c.shape[-1]": "of two dimensions",
         "if True or not uniform:": _ONLY_SPEED,
         "dh, dc = (follow(dh, d_last[0], count), follow(dc, d_last[-1], count))": "of two parts",
@@ -153,17 +162,25 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "_gate_slopes": {
         "if False and all((d is None for d in d_gates)):": "adding 0 changes nothing",
         "if all((d is None for d in saved)):": "adding 0 changes nothing",
-        "for number, d in zip((1, -2, 3, 0), d_gates, strict=True):": "of four gates",
     },
     "_scan_backward": {
         "in lstm: dh_all: Any = np.empty_like(saved.h)": _ONLY_MEMORY,
         "in gru: size = saved.q.shape[-1]": "of two dimensions",
         "in lstm: gradients: list[Array | None] = [None] * len(upstream)": "both lists have six",
         "in lstm: if needs[2] or needs[-3]:": "of six weights",
+        "d_step: Any = None": _ONLY_SPEED,
+        "in lstm: gradients[0] = matmul(dz.T, x)": _ONLY_SPEED,
+        (
+            "in lstm: gradients[0] = matmul(dz.T, x) if d_step is None else"
+            " d_step[:, :x.shape[-1]].copy()"
+        ): "of two dimensions",
+        "in lstm: if needs[1]:": _ONLY_SPEED,
+        "in lstm: gradients[1] = d_step[:, x.shape[-1]:-1].copy()": "of two dimensions",
+        "in lstm: d_bias = dz.sum(axis=0)": _ONLY_SPEED,
         "any: if handed is not None:": _FOR_RECORDS,
         "in gru: any: handed.update(zip('rzn', _thirds(da, size), strict=True))": _FOR_RECORDS,
         (
-            "in lstm: any: handed.update(zip('oifg', (_gate(dz, k) for k in range(4)),"
+            "in lstm: any: handed.update(zip('ifgo', (_gate(dz, k) for k in range(4)),"
             " strict=True))"
         ): _FOR_RECORDS,
         "in rnn_tanh: any: handed['h'] = dz": _FOR_RECORDS,

@@ -447,8 +447,10 @@ def test_a_wrong_state_is_told_the_expected_shape_and_the_usual_cause(shape, cau
     lstm(tt.zeros(5, 2, 3), (good, good))
 
 
+@pytest.mark.parametrize("many", [1, 8])  # from how many sequences on gate by gate
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_the_backward_walk_may_go_in_blocks_of_any_size(rng, monkeypatch, bidirectional):
+def test_the_backward_walk_may_go_in_blocks_of_any_size(rng, monkeypatch, bidirectional, many):
+    monkeypatch.setattr("tinytensor.nn.lstm_kernel._MANY", many)
     theirs, ours = pair(3, 4, 2, bidirectional=bidirectional)
     array = rng.standard_normal((7, 2, 3))
     results = []

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import memory
 from ..dtypes import Array
 
@@ -17,23 +19,31 @@ _QUICK = 100**3  # multiplications of a product up to which OpenBLAS takes the q
 _NARROWEST = 32  # columns of a block; narrower ones are slower than the copy
 
 
+def is_quick(rows: int, inner: int, columns: int) -> bool:
+    """Whether a product (rows, inner) @ (inner, columns) goes the quick way as it is."""
+    return rows * inner * columns <= _QUICK
+
+
 def in_blocks(weight: Array, rows: int) -> Array:
     """weight (K, J) as (blocks, K, J / blocks), for products with so many rows.
 
-    Where one block would do it is (K, J).
+    Where one block would do it is (K, J), maybe the weight itself.
     """
     inner, columns = weight.shape
     needed = math.ceil(rows * inner * columns / _QUICK)
     fitting = (n for n in range(needed, columns // _NARROWEST + 1) if columns % n == 0)
     count = next(fitting, 1) if needed > 1 else 1
+    if count == 1:
+        return np.ascontiguousarray(weight)
     blocks = memory.aligned((count, inner, columns // count), weight.dtype)
     blocks[...] = weight.reshape(inner, count, -1).transpose(1, 0, 2)
-    return blocks if count > 1 else blocks[0]
+    return blocks
 
 
-def of_blocks(out: Array, blocks: Array) -> Array:
-    """out (rows, J) seen as the result of a product with the blocks: (blocks, rows, J / blocks)."""
+def multiply(a: Array, blocks: Array, out: Array) -> None:
+    """out (rows, J) = a (rows, K) times the weight in blocks."""
     if blocks.ndim == 2:
-        return out
-    count, _, columns = blocks.shape
-    return out.reshape(len(out), count, columns).transpose(1, 0, 2)
+        a.dot(blocks, out)  # quicker to call than np.matmul
+    else:
+        count, _, columns = blocks.shape
+        np.matmul(a, blocks, out=out.reshape(len(out), count, columns).transpose(1, 0, 2))

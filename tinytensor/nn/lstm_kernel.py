@@ -1,35 +1,37 @@
 """The LSTM over a whole sequence, all layers and directions, as one hand-written node.
 
-The rows of the gates are reordered from torch's i f g o to o i f g: the three sigmoids stand
-together for the forward pass, and the three gates that act through the cell for the backward pass.
 The sigmoid is taken as σ(z) = (1 + tanh(z / 2)) / 2 with the half folded into the weights (exact,
 as it is a power of two), so that one tanh serves all four gates.
 
-Forward, at each step, from z = W_ih x_t + W_hh h_{t-1} + b  (the first product is made for all t at
-once, before the loop):
+Forward, at each step:
 
-    o, i, f = σ(z)    g = tanh(z)
+    z = W_ih x_t + W_hh h_{t-1} + b
+    i, f, o = σ(z)    g = tanh(z)
     c_t = f c_{t-1} + i g
     h_t = o tanh(c_t)    (a projection multiplies that by W_hr)
+
+For small steps z is one product, of (x_t, h_{t-1}, 1) with all weights one below the other. For
+larger ones W_ih x_t is made for all t at once, before the loop.
 
 Backward, with dh_t the gradient that enters at output t plus W_hhᵀ dz_{t+1} (times W_hrᵀ where
 there is a projection), and dc_t that of c_t (δ marks what a step adds to it):
 
-    δc_t = dh_t · o (1 - tanh² c_t)          K_c = o (1 - tanh² c_t)
-    dz_o = dh_t · K_o                        K_o = tanh(c_t) o (1 - o)
+    δc_t = dh_t · o (1 - tanh² c_t)          K_c = o (1 - tanh² c_t) = o - h tanh c_t
+    dz_o = dh_t · K_o                        K_o = tanh(c_t) o (1 - o) = h (1 - o)
     dz_i = dc_t · K_i                        K_i = g i (1 - i)
     dz_f = dc_t · K_f                        K_f = c_{t-1} f (1 - f)
-    dz_g = dc_t · K_g                        K_g = i (1 - g²)
+    dz_g = dc_t · K_g                        K_g = i (1 - g²) = i - (i g) g
     dc_{t-1} = dc_t · f
 
-The K depend on no gradient, so they are computed for a block of steps at a time, into the memory
-where dz will stand. The weight gradients are sums over t of outer products; they are left to one
-large matrix product each, after the loop.
+The K depend on no gradient, so they are computed for a block of steps at a time (h in them is that
+before a projection). The weight gradients are sums over t of
+outer products; they are left to one large matrix product each, after the loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,19 +39,20 @@ import numpy as np
 from .. import memory
 from ..dtypes import Array
 from ..parallel import matmul
-from .blocks import in_blocks, of_blocks
+from .blocks import in_blocks, is_quick, multiply
 from .compiled.choice import lstm_scans
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import lstm_cell
 from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
 
 _BLOCK_BYTES = 1 << 18  # how much of dz is prepared at a time: about what a core's cache holds
+_MANY = 8  # sequences from which on the short rows of one gate are too slow to pass over
 
 
 class Saved(NamedTuple):
     """What one scan (a layer in a direction) leaves, in order of time whatever the direction.
 
-    gates : (rows, 4H), the activated o, i, f, g
+    gates : (rows, 4H), the activated i, f, g, o
     c : (rows, H)
     c_starts : (rows, H), the cell that each step started from
     tanh_c : (rows, H)
@@ -57,6 +60,8 @@ class Saved(NamedTuple):
     h : (rows, P), a part of the layer's outputs
     h0 : (N, P)
     h_starts : the h that each step started from, see `memory_of_starts`
+    reads : (rows, I + P + 1), x, the h that each step started from, and 1; None where the product
+        of a step is not made of all of it at once
     """
 
     gates: Array
@@ -67,30 +72,27 @@ class Saved(NamedTuple):
     h: Array
     h0: Array
     h_starts: Array | None
-
-
-def _reordered(weight: Array) -> Array:
-    """Rows from i f g o to o i f g."""
-    i, f, g, o = weight.reshape(4, -1, *weight.shape[1:])
-    return np.concatenate((o, i, f, g))
-
-
-def _restored(gradient: Array) -> Array:
-    """Rows from o i f g back to i f g o."""
-    o, i, f, g = gradient.reshape(4, -1, *gradient.shape[1:])
-    return np.concatenate((i, f, g, o))
-
-
-def _halved(rows: Array) -> Array:
-    """The rows of the sigmoids, the first three quarters, halved."""
-    rows[: len(rows) // 4 * 3] *= 0.5
-    return rows
+    reads: Array | None = None
 
 
 def _gate(array: Array, number: int) -> Array:
     """One of the four gates of (..., 4H)."""
     size = array.shape[-1] // 4
     return array[..., number * size : (number + 1) * size]
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(batch: int, size: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """What leads from tanh to all four gates, y scale + shift, each (N, 4H).
+
+    Whole blocks of memory are quicker than the three sigmoids alone. The sigmoids' arguments have
+    the same scale.
+    """
+    scale = np.full((max(1, batch), 4 * size), 0.5, dtype)
+    shift = scale.copy()
+    _gate(scale, 2)[...] = 1
+    _gate(shift, 2)[...] = 0
+    return scale, shift
 
 
 # -- forward ---------------------------------------------------------------------------------------
@@ -103,44 +105,41 @@ def _scan_forward(
     h0, c0 = state
     w_ih, w_hh, b_ih, b_hh, w_hr, factors = weights
     batch, size = c0.shape
-    gates = memory.empty((len(x), len(w_ih)), x.dtype)
-    matmul(x, _halved(_reordered(w_ih)).T, gates)
+    scale, shift = _scale_and_shift(batch, size, x.dtype)
     bias = bias_of(b_ih, b_hh)
-    if bias is not None:
-        gates += _halved(_reordered(bias))
-    c, c_starts = _cells(c0, len(gates), steps, reverse)
+    gates = memory.empty((len(x), 4 * size), x.dtype)
+    c, c_starts = _cells(c0, len(x), steps, reverse)
     tanh_c = memory.empty(c.shape, c.dtype)
-    hidden = h_out if w_hr is None else np.empty_like(c)
-    h_starts = memory_of_starts(h_out, steps, factors)
-    saved = Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts)
-    w_state = in_blocks(_halved(_reordered(w_hh)).T, batch)
+    h_all, h_starts, reads = h_out, memory_of_starts(h_out, steps, factors), None
+    if h_starts is None and is_quick(batch, x.shape[1] + h0.shape[1] + 1, 4 * size):
+        h_all, reads = _room_to_read(x, h0, reverse)
+        w_step = _below_each_other(w_ih, w_hh, bias, scale[0])
+    else:
+        w_step = in_blocks(w_hh.T * scale[0], batch)
+        matmul(x, w_ih.T * scale[0], gates)
+        if bias is not None:
+            gates += bias * scale[0]
+    hidden = h_all if w_hr is None else np.empty_like(c)
     from_h = np.empty((batch, 4 * size), x.dtype)
-    product = of_blocks(from_h, w_state)
     i_g = np.empty((batch, size), x.dtype)
-    # From tanh to all four gates: y scale + shift. Whole blocks of memory are quicker than the
-    # three sigmoids alone.
-    scale, shift = np.empty_like(from_h), np.empty_like(from_h)
-    scale[:, : 3 * size] = shift[:, : 3 * size] = 0.5
-    scale[:, 3 * size :] = 1.0
-    shift[:, 3 * size :] = 0.0
     buffers = from_h, i_g, scale, shift
-    at_steps = (gates, *(_gate(gates, k) for k in range(4)), c_starts, c, tanh_c, hidden, h_out)
-    starts_at = None if h_starts is None else iter(_walk(steps, reverse, h_starts))
+    columns = gates, *(_gate(gates, k) for k in range(4)), c_starts, c, tanh_c, hidden, h_all
     h, c_t = h0, c0
     last = h0.copy(), c0.copy()
-    for z, o_t, i_t, f_t, g_t, c_old, c_new, tanh_t, hidden_t, h_t in _walk(
-        steps, reverse, *at_steps
+    for z, i_t, f_t, g_t, o_t, c_old, c_new, tanh_t, hidden_t, h_t, start, read in _walk(
+        steps, reverse, *columns, h_starts, reads
     ):
-        if starts_at is not None:
+        if start is not None:
             count = len(z)
             h, c_t = follow(h, last[0], count), follow(c_t, last[1], count)
-            (start,) = next(starts_at)
             h = np.multiply(h, 1 if factors is None else factors[:count], out=start)
             c_old[...] = c_t
             from_h, i_g, scale, shift = (buffer[:count] for buffer in buffers)
-            product = of_blocks(from_h, w_state)
-        np.matmul(h, w_state, out=product)
-        z += from_h
+        if read is None:
+            multiply(h, w_step, from_h)
+            z += from_h
+        else:
+            multiply(read, w_step, z)
         np.tanh(z, out=z)
         z *= scale
         z += shift
@@ -154,7 +153,39 @@ def _scan_forward(
         h, c_t = h_t, c_new
     for carried, part in zip(last, (h, c_t), strict=True):
         carried[: len(part)] = part
-    return saved, last
+    if reads is not None:
+        h_out[...] = h_all
+    hidden = h_out if w_hr is None else hidden
+    return Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts, reads), last
+
+
+def _room_to_read(x: Array, h0: Array, reverse: bool) -> tuple[Array, Array]:
+    """Memory for h, as a part of what the steps read, and all of what they read: x, h and 1.
+
+    Each h stands where the next step reads it: in the rows of that step.
+    """
+    rows, inputs = x.shape
+    batch, size = h0.shape
+    room = memory.empty((rows + batch, inputs + size + 1), x.dtype)
+    before, after = (slice(0, rows), slice(batch, None))
+    read, written = (after, before) if reverse else (before, after)
+    reads = room[read]
+    reads[:, :inputs] = x
+    reads[:, -1] = 1
+    first = room[rows:] if reverse else room[:batch]
+    h_columns = slice(inputs, inputs + size)
+    first[:, h_columns] = h0
+    return room[written, h_columns], reads
+
+
+def _below_each_other(w_ih: Array, w_hh: Array, bias: Array | None, scale: Array) -> Array:
+    """(I + P + 1, 4H): what x, h and 1 are multiplied with, the gates scaled."""
+    inputs = w_ih.shape[1]
+    w_step = np.empty((inputs + w_hh.shape[1] + 1, len(w_hh)), w_hh.dtype)
+    np.multiply(w_ih.T, scale, out=w_step[:inputs])
+    np.multiply(w_hh.T, scale, out=w_step[inputs:-1])
+    np.multiply(scale, 0 if bias is None else bias, out=w_step[-1])
+    return w_step
 
 
 def _walk(steps: Steps, reverse: bool, *columns: Array | None) -> Iterator[tuple[Any, ...]]:
@@ -202,18 +233,23 @@ def _scan_backward(
     dh_all: Any = None if w_hr is None else np.empty_like(saved.h)
     dz = _gate_gradients(saved, weights, upstream, d_last, reverse, steps, dh_all)
     if handed is not None:
-        handed.update(zip("oifg", (_gate(dz, k) for k in range(4)), strict=True))
+        handed.update(zip("ifgo", (_gate(dz, k) for k in range(4)), strict=True))
     gradients: list[Array | None] = [None] * len(weights)
+    # Of all that a step reads, at once, where it reads all at once.
+    d_step: Any = None if saved.reads is None else matmul(dz.T, saved.reads)
     if needs[0]:
-        gradients[0] = _restored(matmul(dz.T, x))
-    if needs[1]:
-        product = recurrent_gradient(dz, saved.h, saved.h0, saved.h_starts, steps, reverse)
-        gradients[1] = _restored(product)
+        gradients[0] = matmul(dz.T, x) if d_step is None else d_step[:, : x.shape[1]].copy()
+    if needs[1] and d_step is None:
+        starts = saved.h_starts
+        gradients[1] = recurrent_gradient(dz, saved.h, saved.h0, starts, steps, reverse)
+    elif needs[1]:
+        gradients[1] = d_step[:, x.shape[1] : -1].copy()
     if needs[2] or needs[3]:
-        gradients[2] = gradients[3] = _restored(dz.sum(axis=0))
+        d_bias = dz.sum(axis=0) if d_step is None else d_step[:, -1].copy()
+        gradients[2] = gradients[3] = d_bias
     if needs[4]:
         gradients[4] = np.matmul(dh_all.T, saved.hidden)
-    return (matmul(dz, _reordered(w_ih)) if needs_x else None), d_last, gradients
+    return (matmul(dz, w_ih) if needs_x else None), d_last, gradients
 
 
 def _gate_gradients(
@@ -234,30 +270,37 @@ def _gate_gradients(
     _, w_hh, _, _, w_hr, factors = weights
     dy, dc_in, *d_gates = upstream
     size = saved.c.shape[1]
-    w_back = in_blocks(_reordered(w_hh), steps.batch)
+    w_back = in_blocks(w_hh, steps.batch)
     dz = memory.empty(saved.gates.shape, saved.gates.dtype)
     into_z = _gate_slopes(saved, d_gates)
     dh, dc = (part.copy() for part in d_last)
-    into_dh = of_blocks(dh, w_back)
-    buffer = product = np.empty((steps.batch, size), dz.dtype)
+    dc_of_gates = dc[:, None]
     uniform = steps.uniform
-    forget = _gate(saved.gates, 2)
-    rows_at_once = _BLOCK_BYTES // max(1, dz[:1].nbytes)
-    for rows, block in steps.blocks(rows_at_once, not reverse):
-        dz_block = dz[rows]
-        k_c = np.empty_like(saved.c[rows])
-        _coefficients(saved, rows, dz_block, k_c)
-        dz_ifg = dz_block[:, size:].reshape(len(dz_block), 3, size)
-        columns = [dy[rows], dz_block, _gate(dz_block, 0), dz_ifg, k_c, forget[rows]]
+    buffer = product = np.empty((steps.batch, size), dz.dtype)
+    blocks = list(steps.blocks(_BLOCK_BYTES // max(1, dz[:1].nbytes), not reverse))
+    most = max((rows.stop - rows.start for rows, _ in blocks), default=0)
+    k_c_room = np.empty((most, size), dz.dtype)
+    room = np.empty((2, 4, most, size), dz.dtype) if steps.batch >= _MANY else None
+    for rows, block in blocks:
+        gates = saved.gates[rows].reshape(-1, 4, size)
+        k_z = dz_gates = dz[rows].reshape(gates.shape)
+        k_c = k_c_room[: len(gates)]
+        if room is not None:
+            by_gate, k_z = room[:, :, : len(gates)].transpose(0, 2, 1, 3)
+            by_gate[...] = gates
+            gates = by_gate
+        _coefficients(saved, rows, gates, k_z, k_c)
+        moved = (None, None) if room is None else (k_z, dz_gates)
+        columns = [dy[rows], dz[rows], k_z[:, :3], k_z[:, 3], k_c, gates[:, 1], *moved]
         columns += [None if part is None else part[rows] for part in (dc_in, into_z, dh_all)]
-        for dy_t, dz_t, dz_o_t, dz_ifg_t, k_t, f_t, c_in, z_in, dh_t in _walk(
+        for dy_t, dz_t, dz_ifg, dz_o, k_t, f_t, made, place, c_in, z_in, dh_t in _walk(
             block, not reverse, *columns
         ):
             if not uniform:
                 count = len(dz_t)
                 product = buffer[:count]
                 dh, dc = follow(dh, d_last[0], count), follow(dc, d_last[1], count)
-                into_dh = of_blocks(dh, w_back)
+                dc_of_gates = dc[:, None]
             dh += dy_t
             d_hidden = dh
             if w_hr is not None:
@@ -267,12 +310,14 @@ def _gate_gradients(
             dc += product
             if c_in is not None:
                 dc += c_in
-            dz_o_t *= d_hidden
-            dz_ifg_t *= dc[:, None]
+            dz_o *= d_hidden
+            dz_ifg *= dc_of_gates
+            if place is not None:
+                place[...] = made
             if z_in is not None:
                 dz_t += z_in
             dc *= f_t
-            np.matmul(dz_t, w_back, out=into_dh)
+            multiply(dz_t, w_back, dh)
             if factors is not None:
                 dh *= factors[: len(dh)]
     for carried, part in zip(d_last, (dh, dc), strict=True):
@@ -285,36 +330,33 @@ def _gate_slopes(saved: Saved, d_gates: list[Array | None]) -> Array | None:
     if all(d is None for d in d_gates):
         return None
     into_z = np.zeros_like(saved.gates)
-    for number, d in zip((1, 2, 3, 0), d_gates, strict=True):
+    for number, d in enumerate(d_gates):
         if d is not None:
             gate = _gate(saved.gates, number)
-            slope = 1 - gate * gate if number == 3 else gate * (1 - gate)
+            slope = 1 - gate * gate if number == 2 else gate * (1 - gate)
             np.multiply(d, slope, out=_gate(into_z, number))
     return into_z
 
 
-def _coefficients(saved: Saved, rows: slice, k_z: Array, k_c: Array) -> None:
-    """Write K_o, K_i, K_f, K_g of some rows into k_z (where dz will stand), K_c into k_c."""
-    gates = saved.gates[rows]
-    tanh_c = saved.tanh_c[rows]
-    o, i, _, g = (_gate(gates, k) for k in range(4))
-    k_o, k_i, k_f, k_g = (_gate(k_z, k) for k in range(4))
+def _coefficients(saved: Saved, rows: slice, gates: Array, k_z: Array, k_c: Array) -> None:
+    """Write K_i, K_f, K_g, K_o of some rows into k_z (rows, 4, H), K_c into k_c (rows, H)."""
+    hidden = saved.hidden[rows]
+    i, f, g, o = gates.transpose(1, 0, 2)
+    k_i, k_f, k_g, k_o = k_z.transpose(1, 0, 2)
     np.subtract(1, gates, out=k_z)
-    k_z *= gates  # s (1 - s) for the sigmoids
-    k_o *= tanh_c
-    k_i *= g
-    k_f *= saved.c_starts[rows]
-    np.multiply(g, g, out=k_g)
-    np.subtract(1, k_g, out=k_g)
-    k_g *= i
-    np.multiply(tanh_c, tanh_c, out=k_c)
-    np.subtract(1, k_c, out=k_c)
-    k_c *= o
+    k_o *= hidden
+    np.multiply(f, saved.c_starts[rows], out=k_c)
+    k_f *= k_c
+    np.multiply(i, g, out=k_g)
+    k_i *= k_g
+    k_g *= g
+    np.subtract(i, k_g, out=k_g)
+    np.multiply(hidden, saved.tanh_c[rows], out=k_c)
+    np.subtract(o, k_c, out=k_c)
 
 
 def _all_steps(saved: Saved) -> tuple[Array, ...]:
-    o, i, f, g = (_gate(saved.gates, k) for k in range(4))
-    return saved.h, saved.c, i, f, g, o
+    return (saved.h, saved.c, *(_gate(saved.gates, k) for k in range(4)))
 
 
 lstm = sequence_kernel(

@@ -205,16 +205,16 @@ def lstm_forward(
     h, c : (N, H), the first state; left is the last
     h_starts : without rows where it is not kept, and c_starts is c_all shifted by a step
     sizes : of the steps; empty where all have N
-    products : whether the product with w_ih is made here; else it stands in gates, in their order
+    products : whether the product with w_ih is made here; else it stands in gates
     start, end : the sequences to walk; all, where the products are made here
     """
     batch = len(h)
     size = max(0, h.shape[1])  # the compiler cannot know that no index below is negative
     bias = np.zeros(4 * size, gates.dtype)
-    if len(b_ih) > 0:
-        _add_bias(bias, b_ih)
-    if len(b_hh) > 0:
-        _add_bias(bias, b_hh)
+    for j in range(len(b_ih)):
+        bias[j] += b_ih[j]
+    for j in range(len(b_hh)):
+        bias[j] += b_hh[j]
     if products:
         gates[:] = 0
         add_product(gates, 0, x, 0, len(x), _of_inputs(w_ih))
@@ -270,7 +270,7 @@ def lstm_step_forward(
     n : the first of theirs in h, c (N, H)
     """
     size = max(0, h.shape[1])
-    at_i, at_f, at_g = size, 2 * size, 3 * size
+    at_f, at_g, at_o = size, 2 * size, 3 * size
     half = gates.dtype.type(0.5)
     for _ in range(count):
         for j in range(at_g):
@@ -278,14 +278,16 @@ def lstm_step_forward(
         for j in range(size):
             gates[row, at_g + j] = tanh(gates[row, at_g + j])
         for j in range(size):
-            fresh = gates[row, at_i + j] * gates[row, at_g + j]
+            gates[row, at_o + j] = half * tanh(half * gates[row, at_o + j]) + half
+        for j in range(size):
+            fresh = gates[row, j] * gates[row, at_g + j]
             c[n, j] = gates[row, at_f + j] * c[n, j] + fresh
         for j in range(size):
             tanh_c[row, j] = tanh(c[n, j])
         for j in range(size):
             c_all[row, j] = c[n, j]
         for j in range(size):
-            h[n, j] = gates[row, j] * tanh_c[row, j]
+            h[n, j] = gates[row, at_o + j] * tanh_c[row, j]
         for j in range(size):
             h_out[row, j] = h[n, j]
         row += 1
@@ -294,24 +296,12 @@ def lstm_step_forward(
 
 @compiled
 def _of_inputs(weight: Array) -> Array:
-    """A weight (4H, K) as (K, 4H), the gates from i f g o to o i f g."""
-    size = len(weight) // 4
-    turned = np.empty((weight.shape[1], 4 * size), weight.dtype)
+    """A weight (4H, K) as (K, 4H)."""
+    turned = np.empty((weight.shape[1], len(weight)), weight.dtype)
     for k in range(weight.shape[1]):
-        for j in range(size):
-            turned[k, j] = weight[3 * size + j, k]
-        for j in range(3 * size):
-            turned[k, size + j] = weight[j, k]
+        for j in range(len(weight)):
+            turned[k, j] = weight[j, k]
     return turned
-
-
-@compiled
-def _add_bias(bias: Array, part: Array) -> None:
-    size = len(part) // 4
-    for j in range(size):
-        bias[j] += part[3 * size + j]
-    for j in range(3 * size):
-        bias[size + j] += part[j]
 
 
 @compiled
@@ -329,7 +319,7 @@ def lstm_backward(
     start: int,
     end: int,
 ) -> None:
-    """Fill dz (rows, 4H), the gates in the order of the weights' rows, i f g o.
+    """Fill dz (rows, 4H).
 
     dy : (rows, H), the gradient that enters at the outputs
     dh, dc : (N, H), those of the last state; left are those of the first
@@ -374,26 +364,26 @@ def lstm_step_backward(
     row, n : the first of theirs among all rows, and in dh, dc (N, H)
     """
     size = max(0, dh.shape[1])
-    at_i, at_f, at_g = size, 2 * size, 3 * size
+    at_f, at_g, at_o = size, 2 * size, 3 * size
     one = gates.dtype.type(1)
     for _ in range(count):
         for j in range(size):
             dh[n, j] += dy[row, j]
         for j in range(size):
             t = tanh_c[row, j]
-            dc[n, j] += dh[n, j] * gates[row, j] * (one - t * t)
+            dc[n, j] += dh[n, j] * gates[row, at_o + j] * (one - t * t)
         for j in range(size):
-            o = gates[row, j]
-            dz[row, at_g + j] = dh[n, j] * tanh_c[row, j] * o * (one - o)
+            o = gates[row, at_o + j]
+            dz[row, at_o + j] = dh[n, j] * tanh_c[row, j] * o * (one - o)
         for j in range(size):
-            i = gates[row, at_i + j]
+            i = gates[row, j]
             dz[row, j] = dc[n, j] * gates[row, at_g + j] * i * (one - i)
         for j in range(size):
             f = gates[row, at_f + j]
-            dz[row, at_i + j] = dc[n, j] * c_starts[row, j] * f * (one - f)
+            dz[row, at_f + j] = dc[n, j] * c_starts[row, j] * f * (one - f)
         for j in range(size):
             g = gates[row, at_g + j]
-            dz[row, at_f + j] = dc[n, j] * gates[row, at_i + j] * (one - g * g)
+            dz[row, at_g + j] = dc[n, j] * gates[row, j] * (one - g * g)
         for j in range(size):
             dc[n, j] *= gates[row, at_f + j]
         row += 1

@@ -15,9 +15,9 @@ import numpy as np
 from ... import memory
 from ...dtypes import Array
 from ...parallel import in_parts, matmul, parts_of
-from ..blocks import in_blocks, of_blocks
+from ..blocks import in_blocks, multiply
 from ..layers_kernel import State, Weights
-from ..lstm_kernel import Saved, _cells, _gate, _reordered
+from ..lstm_kernel import Saved, _cells, _gate
 from ..steps import Steps, bias_of, memory_of_starts, recurrent_gradient
 from . import loops
 
@@ -44,7 +44,7 @@ def scan_forward(
     products = in_loop and parts == 1 and rows * w_ih.size <= _LARGEST_PRODUCT
     gates = memory.empty((rows, len(w_hh)), dtype)
     if not products:
-        matmul(x, _reordered(w_ih).T, gates)
+        matmul(x, w_ih.T, gates)
     c, c_starts = _cells(c0, rows, steps, reverse)
     tanh_c = memory.empty((rows, c0.shape[1]), dtype)
     h = h_out if h_out.flags.c_contiguous else memory.empty(h_out.shape, dtype)
@@ -90,10 +90,9 @@ def _walk_forward(
     end: int,
 ) -> None:
     """As `loops.lstm_forward`, where the product with w_ih stands in the gates."""
-    w_state = in_blocks(_reordered(w_hh).T, end - start)
+    w_state = in_blocks(w_hh.T, end - start)
     from_h = np.empty((end - start, len(w_hh)), gates.dtype)
-    product = of_blocks(from_h, w_state)
-    added = np.zeros(len(w_hh), gates.dtype) if bias is None else _reordered(bias)
+    added = np.zeros(len(w_hh), gates.dtype) if bias is None else bias
     starts = steps.starts
     for t in steps.order(reverse):
         count = min(end, steps.sizes[t]) - start
@@ -104,7 +103,7 @@ def _walk_forward(
         if len(h_starts):
             h_starts[row : row + count] = h_part
             c_starts[row : row + count] = c[start : start + count]
-        np.matmul(h_part, w_state, out=product[..., :count, :])
+        multiply(h_part, w_state, from_h[:count])
         loops.add_rows(gates, row, from_h, added, count)
         loops.lstm_step_forward(gates, c_all, tanh_c, h_out, row, h, c, start, count)
 
@@ -122,7 +121,7 @@ def scan_backward(
     handed: dict[str, Array] | None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     w_ih, w_hh, *_ = weights
-    gates, _, c_starts, tanh_c, _, h, h0, h_starts = saved
+    gates, _, c_starts, tanh_c, _, h, h0, h_starts, _ = saved
     dz = memory.empty(gates.shape, gates.dtype)
     d_last = (_plain(d_last[0]), _plain(d_last[1]))
     columns = gates, c_starts, tanh_c, _plain(upstream[0]), *d_last, dz
@@ -178,7 +177,6 @@ def _walk_backward(
 ) -> None:
     """As `loops.lstm_backward`."""
     w_back = in_blocks(w_hh, end - start)
-    product = of_blocks(dh[start:end], w_back)
     starts = steps.starts
     for t in steps.order(not reverse):
         count = min(end, steps.sizes[t]) - start
@@ -186,7 +184,7 @@ def _walk_backward(
             continue
         row = starts[t] + start
         loops.lstm_step_backward(gates, c_starts, tanh_c, dy, dz, row, dh, dc, start, count)
-        np.matmul(dz[row : row + count], w_back, out=product[..., :count, :])
+        multiply(dz[row : row + count], w_back, dh[start : start + count])
 
 
 def _parts(state: Array, steps: Steps) -> int:
