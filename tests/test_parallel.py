@@ -1,7 +1,6 @@
 """Work in parts: all of it is done, errors come back, and BLAS is left as it was."""
 
 import contextvars
-import functools
 import os
 import sys
 import threading
@@ -117,8 +116,7 @@ def test_what_is_independent_runs_at_once_where_that_is_worth_it(
         ran_in.append(threading.current_thread())
         return number
 
-    works = [functools.partial(work, number) for number in range(3)]
-    assert parallel.at_once(works, multiplications) == [0, 1, 2]
+    assert parallel.at_once(work, [(number,) for number in range(3)], multiplications) == [0, 1, 2]
     own = [thread for thread in ran_in if thread is not threading.main_thread()]
     assert len(own) == (2 if threads == 3 and multiplications == 1 << 25 else 0)
 

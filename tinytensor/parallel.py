@@ -73,17 +73,19 @@ def in_parts(work: Callable[[int, int], object], count: int) -> None:
     _together([partial(work, start, end) for start, end in pairwise(bounds)])
 
 
-def at_once(works: Sequence[Callable[[], Any]], multiplications: int) -> list[Any]:
-    """Call several functions that know nothing of each other: their results.
+def at_once(
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], multiplications: int
+) -> list[Any]:
+    """Call a function with several sets of arguments that know nothing of each other: the results.
 
     On a thread each, where so many multiplications of each are worth it, and each thread that BLAS
     has gets one; else one after the other. So too where they are so many that the memory which all
     take at once costs more than it saves: their own products still go to all threads.
     """
     worth_it = _WORTH_A_THREAD < multiplications < _LARGE_WORK
-    if worth_it and 1 < _blas_threads() <= len(works):
-        return _together(works)
-    return [work() for work in works]
+    if worth_it and 1 < _blas_threads() <= len(arguments):
+        return _together([partial(function, *own) for own in arguments])
+    return [function(*own) for own in arguments]
 
 
 def _together(works: Sequence[Callable[[], Any]]) -> list[Any]:

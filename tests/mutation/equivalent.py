@@ -18,7 +18,6 @@ _ONLY_MEMORY = "how much is prepared at a time decides about speed and memory al
 _ONE_SHAPE = "an operation's output has the shape of its input here"
 _ONLY_SHAPE = "of this value only the shape is used"
 _FOR_RECORDS = "what a record of bptt is handed; tests/bptt holds it to gradients of its own"
-_STAYS_IN_PLACE = "scans on arrays leave the gradients of the first states where the last ones were"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     # elementwise
@@ -168,7 +167,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "in gru: size = saved.q.shape[-1]": "of two dimensions",
         "in lstm: gradients: list[Array | None] = [None] * len(upstream)": "both lists have six",
         "in lstm: if needs[2] or needs[-3]:": "of six weights",
-        "d_step: Any = None": _ONLY_SPEED,
+        "in lstm: d_step: Any = None": _ONLY_SPEED,
         "in lstm: gradients[0] = matmul(dz.T, x)": _ONLY_SPEED,
         (
             "in lstm: gradients[0] = matmul(dz.T, x) if d_step is None else"
@@ -190,7 +189,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "last = len(h) - batch": "there is one row of each for each of the other",
         "if True or len(later):": "a product over no steps adds 0",
     },
-    "_restored": {"o, i, f, g = gradient.reshape(4, -2, *gradient.shape[1:])": _UNKNOWN_SIZE},
     # the kernels of single steps
     "_side_by_side": {"return blocks.swapaxes(1, 0).reshape(batch, gates * size)": _PAIR_IS_FREE},
     "_sum_backward": {
@@ -243,17 +241,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "_layers_backward": {
         "any: if note is not None:": _FOR_RECORDS,
         "any: note.arrived(number, arrived, d_last)": _FOR_RECORDS,
-        "any: note.differentiated(number, *handed)": _FOR_RECORDS,
-        (
-            "scan = partial(kind.scan_backward, walked.scans[number], walked.inputs[layer],"
-            " weights[number], arrived, d_last, direction == 1, steps, layer > 0 or needs_x,"
-            " *handed, needs_weights[number])"
-        ): _FOR_RECORDS,
-        "any: done = at_once([scan for scan, *_ in scans], len(below) * weights[0][1].size)": (
-            _ONLY_SPEED
-        ),
-        "for d_state, gradient in zip(d_first, d_last, strict=True):": _STAYS_IN_PLACE,
-        "any: if gradient is not d_state:": _STAYS_IN_PLACE,
+        "any: note.differentiated(number, own[-1])": _FOR_RECORDS,
+        "any: work = len(below) * weights[0][1].size": _ONLY_SPEED,
     },
     "_ctc_backward": {
         "places = labels.shape[-1]": "of two dimensions",

@@ -15,6 +15,7 @@ from tinytensor.nn.steps import Steps
 
 pytest.importorskip("numba")
 
+from tinytensor.nn.compiled import layers as compiled_layers
 from tinytensor.nn.compiled import loops
 from tinytensor.nn.compiled import lstm as compiled_lstm
 
@@ -221,6 +222,94 @@ def test_a_whole_layer_is_the_same_in_both_forms(by_hand, lengths, batch_first):
         found[form] = [y.detach().numpy() for y in (output, h, c, *gradients)]
     for compiled, arrays in zip(found["numba"], found["numpy"], strict=True):
         np.testing.assert_allclose(compiled, arrays, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize(
+    ("steps", "batch", "inputs", "size", "layers", "bias"),
+    [
+        (1, 1, 1, 1, 1, True),
+        (2, 1, 1, 1, 2, True),
+        (5, 1, 6, 4, 2, True),
+        (5, 3, 2, 7, 3, "single"),
+        (3, 5, 4, 2, 2, False),
+    ],
+)
+@pytest.mark.parametrize("used", ["output", "last", "all"])
+def test_all_layers_in_one_call_are_the_same_as_scan_by_scan(
+    by_hand, monkeypatch, steps, batch, inputs, size, layers, bias, directions, dtype, used
+):
+    dtype = getattr(tt, dtype)
+    lstm = tt.nn.LSTM(inputs, size, layers, bias, bidirectional=directions == 2, dtype=dtype)
+    x = tt.randn(batch, steps, inputs, dtype=dtype).transpose(0, 1)
+    states = [tt.randn(directions * layers, batch, size, dtype=dtype) for _ in range(2)]
+    leaves = [x.clone().requires_grad_(), *(s.requires_grad_() for s in states)]
+    leaves += lstm.parameters()
+    calls = []
+    for name in ("lstm_layers_forward", "lstm_layers_backward"):
+        loop = getattr(loops, name)
+        monkeypatch.setattr(loops, name, lambda *a, loop=loop: calls.append(loop) or loop(*a))
+    found = []
+    for form in ("numba", "numpy"):
+        by_hand(form)
+        output, last = lstm(leaves[0], tuple(leaves[1:3]))
+        parts = {"output": [output], "last": [*last], "all": [output, *last]}[used]
+        loss = sum(part.exp().sum() for part in parts)
+        twice = [
+            tt.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True) for _ in range(2)
+        ]
+        found.append([output, *last, *twice[0]])
+        for first, second in zip(*twice, strict=True):
+            np.testing.assert_array_equal(first.numpy(), second.numpy())
+    assert len(calls) == 3
+    bound = 2e-5 if dtype is tt.float32 else 1e-12
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), bound, bound)
+
+
+def test_one_call_is_for_the_plain_and_small_alone(by_hand, monkeypatch):
+    calls = []
+    forward = compiled_layers.forward
+
+    def spy(*arguments):
+        made = forward(*arguments)
+        calls.append(made is not None)
+        return made
+
+    monkeypatch.setattr(compiled_layers, "forward", spy)
+    by_hand("numba")
+
+    def ran(x, *args, call=(), **options):
+        calls.clear()
+        tt.nn.LSTM(*args, **options)(x, **dict(call))
+        return calls == [True]
+
+    x = tt.rand(4, 3, 5)
+    assert ran(x, 5, 6, 2)
+    assert not ran(x, 5, 6, 2, dropout=0.5)
+    assert not ran(x, 5, 6, recurrent_dropout=0.5)
+    assert not ran(x, 5, 6, proj_size=2)
+    assert not ran(x, 5, 6, checkpoint_every=2)
+    assert not ran(x, 5, 6, call={"lengths": [4, 2, 1]})
+    assert not ran(x, 5, 6, call={"return_states": True})
+    assert not ran(tt.rand(4, 3, 500), 500, 60)
+    assert not ran(tt.rand(1, 3, 2), 2, 300)
+    assert not ran(x.to(tt.float16), 5, 6, dtype=tt.float16)
+    model = tt.nn.LSTM(5, 6)
+    calls.clear()
+    with tt.bptt.record(model):
+        model(x)[0].sum().backward()
+    assert calls == []
+
+
+def test_gradients_that_nobody_wants_are_left_out(by_hand):
+    by_hand("numba")
+    lstm = tt.nn.LSTM(3, 4, 2)
+    lstm.weight_hh_l0.requires_grad_(False)
+    lstm(tt.rand(5, 2, 3))[0].sum().backward()
+    assert lstm.weight_hh_l0.grad is None
+    assert all(p.grad is not None for p in lstm.parameters() if p.requires_grad)
 
 
 STATE = np.zeros((8, 32), np.float32)

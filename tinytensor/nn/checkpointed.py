@@ -69,6 +69,7 @@ def _backward(
     steps: Steps,
     needs_x: bool,
     needs: tuple[bool, ...],
+    handed: None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     dx = np.empty(x.shape, x.dtype) if needs_x else None
     sums: list[Array | None] = [None] * len(weights)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from .scan import Cell, layers_and_directions
 from .steps import Steps
 
 State = tuple[Array, ...]
-Weights = tuple[Any, ...]  # arrays, None for those that a scan does not have
+Weights = Sequence[Any]  # arrays, None for those that a scan does not have
 
 
 class Walked(NamedTuple):
@@ -51,6 +50,7 @@ class Recurrence(NamedTuple):
     parts : the names of the parts of the state
     gates : the names of the gates, in the order of the weights' rows
     weights : how many weights a scan has, those that are None counted
+    all_layers(h_0) -> None, or a module that runs all layers in one call, see `compiled.layers`
     """
 
     cell: Cell
@@ -60,6 +60,7 @@ class Recurrence(NamedTuple):
     parts: str
     gates: str
     weights: int
+    all_layers: Callable[[Array], Any] = lambda h_0: None
 
 
 def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
@@ -78,10 +79,11 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
     """
     parts = len(kind.parts)
     per_scan = parts + len(kind.gates)
+    nothing = (None,) * per_scan
 
-    def grouped(weights: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def grouped(weights: Sequence[Any]) -> list[Sequence[Any]]:
         each = kind.weights
-        return [tuple(weights[k : k + each]) for k in range(0, len(weights), each)]
+        return [weights[k : k + each] for k in range(0, len(weights), each)]
 
     def forward(
         x: Array,
@@ -93,6 +95,12 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         note: Any = None,
     ) -> tuple[tuple[Array, ...], Walked]:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
+        if steps is mask is every is note is None and not keep:
+            layers = kind.all_layers(states[0])
+            made = layers and layers.forward(_flat(x), states, weights, directions)
+            if made is not None:
+                output, finals, left = made
+                return (_shaped(output, x.shape[:-1]), *finals), left
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
         own = _cut(kind, every)
         finals, walked = _layers_forward(
@@ -125,15 +133,21 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         x, *rest = arrays
         states, mask, weights = tuple(rest[:parts]), rest[parts], grouped(rest[parts + 1 :])
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
-        g_output, *others = (None if g is None else np.asarray(g) for g in gradients)
-        at_steps = others[parts:] if keep else [None] * (per_scan * len(weights))
-        upstream = [
-            [None if g is None else _flat(g) for g in at_steps[k : k + per_scan]]
-            for k in range(0, len(at_steps), per_scan)
-        ]
+        g_output, *others = [None if g is None else np.asarray(g) for g in gradients]
+        if g_output is not None:
+            g_output = _flat(g_output)
+        if type(walked) is not Walked:
+            dx, d_states, d_weights = kind.all_layers(states[0]).backward(
+                walked, _flat(x), states[0], weights, g_output, others, needs[0], directions
+            )
+            return [None if dx is None else dx.reshape(x.shape), *d_states, None, *d_weights]
+        at_steps: Sequence[Array | None] = nothing * len(weights)
+        if keep:
+            at_steps = [None if g is None else _flat(g) for g in others[parts:]]
+        upstream = [at_steps[k : k + per_scan] for k in range(0, len(at_steps), per_scan)]
         dx, d_states, d_mask, d_weights = _layers_backward(
             _cut(kind, every), walked, states, _rows(mask), weights,
-            None if g_output is None else _flat(g_output), upstream, others[:parts],
+            g_output, upstream, others[:parts],
             (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions, rows, note,
         )  # fmt: skip
         return [
@@ -222,17 +236,21 @@ def _layers_forward(
 ) -> tuple[State, Walked]:
     """Run all scans: (last states, what they leave)."""
     size = states[0].shape[2]
-    layers = len(weights) // directions
     walked = Walked([], [], [])
-    finals = [np.empty_like(part) for part in states]
-    for layer in range(layers):
+    finals = tuple([np.empty(part.shape, part.dtype) for part in states])
+    work = len(x) * weights[0][1].size
+    for first in range(0, len(weights), directions):
+        if walked.outputs:
+            x = walked.outputs[-1]
+            if mask is not None:
+                x = x * mask[first // directions - 1]
         h_out = np.empty((len(x), directions * size), x.dtype)
-        first = layer * directions
-        scans = [
-            partial(
-                kind.scan_forward,
+        walked.inputs.append(x)
+        walked.outputs.append(h_out)
+        arguments = [
+            (
                 x,
-                tuple([part[first + direction] for part in states]),
+                [part[first + direction] for part in states],
                 weights[first + direction],
                 direction == 1,
                 h_out[:, direction * size : (direction + 1) * size],
@@ -240,15 +258,11 @@ def _layers_forward(
             )
             for direction in range(directions)
         ]
-        done = at_once(scans, len(x) * weights[first][1].size)
-        for number, (saved, last) in enumerate(done, first):
-            walked.scans.append(saved)
+        for saved, last in at_once(kind.scan_forward, arguments, work):
             for final, part in zip(finals, last, strict=True):
-                final[number] = part
-        walked.inputs.append(x)
-        walked.outputs.append(h_out)
-        x = h_out if mask is None or layer == layers - 1 else h_out * mask[layer]
-    return tuple(finals), walked
+                final[len(walked.scans)] = part
+            walked.scans.append(saved)
+    return finals, walked
 
 
 def _layers_backward(
@@ -258,9 +272,9 @@ def _layers_backward(
     mask: Any,
     weights: Sequence[Weights],
     g_output: Array | None,
-    upstream: Sequence[list[Array | None]],
+    upstream: Sequence[Sequence[Array | None]],
     g_finals: Sequence[Array | None],
-    needs: tuple[bool, bool, list[tuple[bool, ...]]],
+    needs: tuple[bool, bool, Sequence[Sequence[bool]]],
     directions: int,
     steps: Steps,
     note: Any,
@@ -273,56 +287,56 @@ def _layers_backward(
     needs_x, needs_mask, needs_weights = needs
     # First of the last states, then, as each scan turns its own around, of the first ones.
     d_states = [
-        np.zeros_like(state) if g is None else np.array(g, order="C")
+        np.zeros(state.shape, state.dtype) if g is None else np.array(g, order="C")
         for g, state in zip(g_finals, states, strict=True)
     ]
     d_mask = np.empty_like(mask) if needs_mask else None
     size = states[0].shape[2]
     d_weights: list[list[Array | None]] = [[] for _ in weights]
     below = walked.inputs[-1]
-    nothing = (len(below), directions * size)
-    dy = np.zeros(nothing, below.dtype) if g_output is None else g_output
-    dx: Any = None
-    for layer in reversed(range(len(weights) // directions)):
-        dx = None
-        scans = []
-        for direction in range(directions):
-            number = layer * directions + direction
+    work = len(below) * weights[0][1].size
+    dx: Any = g_output
+    if g_output is None:
+        dx = np.zeros((len(below), directions * size), below.dtype)
+    for first in range(len(weights) - directions, -1, -directions):
+        layer = first // directions
+        dy, dx = dx, None
+        numbers = range(first, first + directions)
+        arguments = []
+        for direction, number in enumerate(numbers):
             dh = dy[:, direction * size : (direction + 1) * size]
-            first, *others = upstream[number]
-            arrived = [dh if first is None else dh + first, *others]
-            d_last = tuple([d_state[number] for d_state in d_states])
-            handed: tuple[dict[str, Array], ...] = ()
+            at_h, *others = upstream[number]
+            arrived = [dh if at_h is None else dh + at_h, *others]
+            d_last = [d_state[number] for d_state in d_states]
+            handed: dict[str, Array] | None = None
             if note is not None:
-                handed = ({},)
+                handed = {}
                 note.arrived(number, arrived, d_last)
-            scan = partial(
-                kind.scan_backward,
-                walked.scans[number],
-                walked.inputs[layer],
-                weights[number],
-                arrived,
-                d_last,
-                direction == 1,
-                steps,
-                layer > 0 or needs_x,
-                needs_weights[number],
-                *handed,
+            arguments.append(
+                (
+                    walked.scans[number],
+                    walked.inputs[layer],
+                    weights[number],
+                    arrived,
+                    d_last,
+                    direction == 1,
+                    steps,
+                    layer > 0 or needs_x,
+                    needs_weights[number],
+                    handed,
+                )
             )
-            scans.append((scan, number, d_last, handed))
-        done = at_once([scan for scan, *_ in scans], len(below) * weights[0][1].size)
-        for (part, d_first, gradients), (_, number, d_last, handed) in zip(
-            done, scans, strict=True
-        ):
+        done = at_once(kind.scan_backward, arguments, work)
+        for number, own, (part, d_first, gradients) in zip(numbers, arguments, done, strict=True):
             d_weights[number] = gradients
             if note is not None:
-                note.differentiated(number, *handed)
-            for d_state, gradient in zip(d_last, d_first, strict=True):
-                if gradient is not d_state:
-                    d_state[...] = gradient
+                note.differentiated(number, own[-1])
+            for d_state, gradient in zip(d_states, d_first, strict=True):
+                d_state[number] = gradient
             dx = part if dx is None else np.add(dx, part, out=dx)
         if layer > 0:
-            dy = dx if mask is None else dx * mask[layer - 1]
             if d_mask is not None:
                 d_mask[layer - 1] = dx * walked.outputs[layer - 1]
+            if mask is not None:
+                dx = dx * mask[layer - 1]
     return dx, tuple(d_states), d_mask, [g for group in d_weights for g in group]

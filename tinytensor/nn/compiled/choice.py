@@ -43,6 +43,16 @@ def _by_hand() -> str | None:
     return form
 
 
+def layers_for(state: Array) -> Any:
+    """The module that runs all layers in one call; None where states (..., H) are not for it."""
+    return None if scans_for(state) is None else _compiled_layers()
+
+
+@cache
+def _compiled_layers() -> Any:
+    return import_module(".layers", __package__)
+
+
 @cache
 def _compiled_scans() -> Any:
     """The module, imported when first needed because numba takes its time; None without numba."""
@@ -74,8 +84,8 @@ def lstm_scans(forward: Scan, backward: Scan) -> tuple[Scan, Scan]:
     def scan_backward(
         saved: Any, x: Array, weights: Any, upstream: Any, d_last: Any, *rest: Any
     ) -> Any:
-        only_outputs = all(gradient is None for gradient in upstream[1:])
-        if isinstance(x, np.ndarray) and only_outputs and _has_loop(weights):
+        others = [gradient for gradient in upstream[1:] if gradient is not None]
+        if isinstance(x, np.ndarray) and not others and _has_loop(weights):
             scans = scans_for(d_last[1])
             if scans is not None:
                 return scans.scan_backward(saved, x, weights, upstream, d_last, *rest)

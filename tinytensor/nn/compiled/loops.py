@@ -396,17 +396,12 @@ def lstm_products(
     x: Array,
     h: Array,
     h0: Array,
-    w_ih: Array,
     reverse: bool,
-    dx: Array,
     d_ih: Array,
     d_hh: Array,
     d_bias: Array,
 ) -> None:
-    """Fill the gradients of x (rows, I) and of the weights; every sequence has all steps.
-
-    dx : without rows where it is not wanted
-    """
+    """Fill the gradients of the weights; every sequence has all steps."""
     batch, rows = len(h0), len(dz)
     d_ih[:] = 0
     d_hh[:] = 0
@@ -424,6 +419,139 @@ def lstm_products(
             else:
                 for j in range(h.shape[1]):
                     d_hh[k, j] += g * h0[row % batch, j]
-    if len(dx) > 0:
-        dx[:] = 0
-        add_product(dx, 0, dz, 0, rows, w_ih)
+
+
+# -- all layers of an LSTM -------------------------------------------------------------------------
+
+# Where all is small, the calls from Python cost more than the walks. So here is one call for all
+# layers and directions. What a scan leaves stands in one vector, scan by scan: h (rows, H), gates
+# (rows, 4H), the cells with the first one (rows + N, H), tanh c (rows, H). The weights stand in one
+# too: w_ih, w_hh and the biases that there are.
+
+
+@compiled
+def lstm_layers_forward(
+    x: Array,
+    weights: Array,
+    biases: int,
+    h: Array,
+    c: Array,
+    directions: int,
+    saved: Array,
+    inputs: Array,
+) -> None:
+    """Fill what all scans leave, and the outputs of all layers.
+
+    x : (rows, I)
+    biases : how many a scan has: 0, 1 (b_ih) or 2
+    h, c : (layers · directions, N, H), the first states; left are the last
+    inputs : (layers, rows, directions · H), the outputs of each layer, read by the next one
+    """
+    scans, batch, size = h.shape
+    rows = len(x)
+    none, no_sizes = np.empty((0, 0), x.dtype), np.empty(0, np.int64)
+    at, place = 0, 0
+    for k in range(scans):
+        layer, reverse = k // directions, k % directions == 1
+        below = x if layer == 0 else inputs[layer - 1]
+        width = below.shape[1]
+        w_ih = weights[at : at + 4 * size * width].reshape((4 * size, width))
+        at += w_ih.size
+        w_hh = weights[at : at + 4 * size * size].reshape((4 * size, size))
+        at += w_hh.size
+        b_ih = weights[at : at + min(biases, 1) * 4 * size]
+        at += len(b_ih)
+        b_hh = weights[at : at + (max(biases, 1) - 1) * 4 * size]
+        at += len(b_hh)
+        h_all, gates, cells, tanh_c = _scan_memory(saved, place, rows, batch, size)
+        place += h_all.size + gates.size + cells.size + tanh_c.size
+        first, last = (rows, 0) if reverse else (0, batch)
+        cells[first : first + batch] = c[k]
+        c_all, c_starts = cells[last : last + rows], cells[batch - last : batch - last + rows]
+        lstm_forward(
+            below, w_ih, w_hh, b_ih, b_hh, h[k], c[k], gates, c_all, c_starts, tanh_c, h_all,
+            none, no_sizes, reverse, True, 0, batch,
+        )  # fmt: skip
+        begin = k % directions * size
+        for row in range(rows):
+            for j in range(size):
+                inputs[layer, row, begin + j] = h_all[row, j]
+
+
+@compiled
+def _scan_memory(
+    saved: Array, place: int, rows: int, batch: int, size: int
+) -> tuple[Array, Array, Array, Array]:
+    """h, gates, cells and tanh c of the scan whose part of the vector begins at `place`."""
+    h_end = place + rows * size
+    gates_end = h_end + rows * 4 * size
+    cells_end = gates_end + (rows + batch) * size
+    return (
+        saved[place:h_end].reshape((rows, size)),
+        saved[h_end:gates_end].reshape((rows, 4 * size)),
+        saved[gates_end:cells_end].reshape((rows + batch, size)),
+        saved[cells_end : cells_end + rows * size].reshape((rows, size)),
+    )
+
+
+@compiled
+def lstm_layers_backward(
+    x: Array,
+    weights: Array,
+    biases: int,
+    h0: Array,
+    directions: int,
+    saved: Array,
+    inputs: Array,
+    dy: Array,
+    dh: Array,
+    dc: Array,
+    dx: Array,
+    d_weights: Array,
+) -> None:
+    """Fill the gradients of x and of all weights; the rest as in `lstm_layers_forward`.
+
+    h0 : (layers · directions, N, H)
+    dy : (rows, directions · H), the gradient that enters at the outputs of the last layer
+    dh, dc : those of the last states; left are those of the first
+    dx : without rows where it is not wanted
+    """
+    scans, batch, size = h0.shape
+    rows = len(x)
+    no_sizes = np.empty(0, np.int64)
+    at, place = len(weights), len(saved)
+    of_scan = (7 * rows + batch) * size  # how much of it the vector holds
+    dz = np.empty((rows, 4 * size), x.dtype)
+    entering = np.empty((rows, size), x.dtype)
+    d_bias = np.empty(4 * size, x.dtype)
+    d_below = dy
+    for k in range(scans - 1, -1, -1):
+        layer, reverse = k // directions, k % directions == 1
+        if k % directions == directions - 1:
+            d_outputs = d_below
+            below = x if layer == 0 else inputs[layer - 1]
+            width = below.shape[1]
+            d_below = dx if layer == 0 else np.zeros((rows, width), x.dtype)
+        at -= 4 * size * (width + size + biases)
+        place -= of_scan
+        w_hh_at = at + 4 * size * width
+        bias_at = w_hh_at + 4 * size * size
+        w_ih = weights[at:w_hh_at].reshape((4 * size, width))
+        w_hh = weights[w_hh_at:bias_at].reshape((4 * size, size))
+        h_all, gates, cells, tanh_c = _scan_memory(saved, place, rows, batch, size)
+        c_starts = cells[batch:] if reverse else cells[:rows]
+        begin = k % directions * size
+        for row in range(rows):
+            for j in range(size):
+                entering[row, j] = d_outputs[row, begin + j]
+        lstm_backward(
+            w_hh, gates, c_starts, tanh_c, entering, dh[k], dc[k], dz, no_sizes, reverse, 0, batch
+        )
+        d_ih = d_weights[at:w_hh_at].reshape((4 * size, width))
+        d_hh = d_weights[w_hh_at:bias_at].reshape((4 * size, size))
+        lstm_products(dz, below, h_all, h0[k], reverse, d_ih, d_hh, d_bias)
+        for bias in range(biases):
+            for j in range(4 * size):
+                d_weights[bias_at + bias * 4 * size + j] = d_bias[j]
+        if len(d_below) > 0:
+            add_product(d_below, 0, dz, 0, rows, w_ih)

@@ -151,14 +151,15 @@ def _products(
 ) -> tuple[Array | None, Array, Array, Array]:
     """The gradients of x, w_ih, w_hh and the biases, by a compiled loop."""
     columns = dz.shape[1]
-    dx = np.empty((len(x) if needs_x else 0, x.shape[1]), dz.dtype)
     d_ih = np.empty(w_ih.shape, dz.dtype)
     d_hh = np.empty((columns, h.shape[1]), dz.dtype)
     d_bias = np.empty(columns, dz.dtype)
-    loops.lstm_products(
-        dz, _plain(x), _plain(h), _plain(h0), _plain(w_ih), reverse, dx, d_ih, d_hh, d_bias
-    )
-    return (dx if needs_x else None), d_ih, d_hh, d_bias
+    loops.lstm_products(dz, _plain(x), _plain(h), _plain(h0), reverse, d_ih, d_hh, d_bias)
+    if not needs_x:
+        return None, d_ih, d_hh, d_bias
+    dx = np.zeros(x.shape, dz.dtype)
+    loops.add_product(dx, 0, dz, 0, len(dz), _plain(w_ih))
+    return dx, d_ih, d_hh, d_bias
 
 
 def _walk_backward(
@@ -210,8 +211,7 @@ def _run(walk: Any, batch: int, parts: int) -> None:
 
 def _plain(array: Array) -> Array:
     """The array as the loops were compiled for: contiguous, and marked writeable."""
-    array = np.ascontiguousarray(array)
-    return array if array.flags.writeable else array.copy()
+    return array if array.flags.carray else array.copy()
 
 
 def _sizes(steps: Steps) -> Array:

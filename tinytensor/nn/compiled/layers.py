@@ -1,0 +1,96 @@
+"""All layers and directions of a small LSTM as one compiled call each way.
+
+For toy models the calls from Python round each scan take longer than the scans. This is the form
+for the plain case alone: sequences of one length, no dropout, no projection, nothing recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...dtypes import Array
+from ..layers_kernel import State, Weights
+from . import loops
+from .lstm import _LARGEST_PRODUCT, _LARGEST_STEP, _plain
+
+
+class Saved(NamedTuple):
+    """What the forward pass leaves.
+
+    weights : (all,), those of all scans one after the other
+    biases : how many each scan has
+    scans : (all,), what each scan leaves, see `loops`
+    inputs : (layers, rows, directions · H), the outputs of each layer
+    """
+
+    weights: Array
+    biases: int
+    scans: Array
+    inputs: Array
+
+
+def forward(
+    x: Array, states: State, weights: Sequence[Weights], directions: int
+) -> tuple[Array, State, Saved] | None:
+    """(output (rows, directions · H), last states, what is left); None for what is not small.
+
+    x : (rows, I), the batch's sequences having all steps
+    weights : of each scan w_ih, w_hh, b_ih, b_hh, then None and None
+    """
+    scans, batch, size = states[0].shape
+    rows, inputs = x.shape
+    width = max(inputs, directions * size)
+    if rows * 4 * size * width > _LARGEST_PRODUCT or batch * size * size > _LARGEST_STEP:
+        return None
+    flat = []
+    for w_ih, w_hh, b_ih, b_hh, w_hr, factors in weights:
+        if w_hr is not None or factors is not None:
+            return None
+        flat += [part.ravel() for part in (w_ih, w_hh, b_ih, b_hh) if part is not None]
+    h, c = (np.array(state, order="C") for state in states)
+    saved = Saved(
+        np.concatenate(flat),
+        len(flat) // scans - 2,
+        np.empty(scans * (7 * rows + batch) * size, x.dtype),
+        np.empty((scans // directions, rows, directions * size), x.dtype),
+    )
+    loops.lstm_layers_forward(
+        _plain(x), saved.weights, saved.biases, h, c, directions, saved.scans, saved.inputs
+    )
+    return saved.inputs[-1].copy(), (h, c), saved
+
+
+def backward(
+    saved: Saved,
+    x: Array,
+    h0: Array,
+    weights: Sequence[Weights],
+    g_output: Array | None,
+    g_finals: Sequence[Array | None],
+    needs_x: bool,
+    directions: int,
+) -> tuple[Array | None, State, list[Array | None]]:
+    """The gradients of x (rows, I), of the first states and of all weights."""
+    dtype = x.dtype
+    shape = saved.inputs.shape[1:]
+    dy = np.zeros(shape, dtype) if g_output is None else _plain(g_output)
+    dh, dc = (np.zeros(h0.shape, dtype) if g is None else np.array(g, order="C") for g in g_finals)
+    dx = np.zeros((len(x) if needs_x else 0, x.shape[1]), dtype)
+    d_weights = np.empty_like(saved.weights)
+    loops.lstm_layers_backward(
+        _plain(x), saved.weights, saved.biases, _plain(h0), directions, saved.scans, saved.inputs,
+        dy, dh, dc, dx, d_weights,
+    )  # fmt: skip
+    gradients: list[Array | None] = []
+    at = 0
+    for group in weights:
+        for weight in group:
+            if weight is None:
+                gradients.append(None)
+            else:
+                gradients.append(d_weights[at : at + weight.size].reshape(weight.shape))
+                at += weight.size
+    return (dx if needs_x else None), (dh, dc), gradients
