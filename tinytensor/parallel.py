@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # wake a thread.
 _ONE_THREAD = 1 << 18
 _WORTH_A_THREAD = 1 << 22
-_LARGE_WORK = 1 << 30
 _SMALLEST_PART = 8  # rows
 _OF_BLAS = "fc"  # kinds of dtypes that it multiplies
 
@@ -79,11 +78,9 @@ def at_once(
     """Call a function with several sets of arguments that know nothing of each other: the results.
 
     On a thread each, where so many multiplications of each are worth it, and each thread that BLAS
-    has gets one; else one after the other. So too where they are so many that the memory which all
-    take at once costs more than it saves: their own products still go to all threads.
+    has gets one; else one after the other.
     """
-    worth_it = _WORTH_A_THREAD < multiplications < _LARGE_WORK
-    if worth_it and 1 < _blas_threads() <= len(arguments):
+    if multiplications > _WORTH_A_THREAD and 1 < _blas_threads() <= len(arguments):
         return _together([partial(function, *own) for own in arguments])
     return [function(*own) for own in arguments]
 

@@ -243,6 +243,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "any: note.arrived(number, arrived, d_last)": _FOR_RECORDS,
         "any: note.differentiated(number, own[-1])": _FOR_RECORDS,
         "any: work = len(below) * weights[0][1].size": _ONLY_SPEED,
+        "in lstm: any: in_parts = kind.in_parts(states[0])": _ONLY_SPEED,
+        "done = _side_by_side(kind.scan_backward, arguments, in_parts, work)": _ONLY_SPEED,
     },
     "_ctc_backward": {
         "places = labels.shape[-1]": "of two dimensions",

@@ -21,6 +21,8 @@ from .checkpointed import in_segments
 from .scan import Cell, layers_and_directions
 from .steps import Steps
 
+_LARGE_WORK = 1 << 30  # multiplications of a scan
+
 State = tuple[Array, ...]
 Weights = Sequence[Any]  # arrays, None for those that a scan does not have
 
@@ -51,6 +53,7 @@ class Recurrence(NamedTuple):
     gates : the names of the gates, in the order of the weights' rows
     weights : how many weights a scan has, those that are None counted
     all_layers(h_0) -> None, or a module that runs all layers in one call, see `compiled.layers`
+    in_parts(h_0) -> whether a scan shares a large batch out among threads by itself
     """
 
     cell: Cell
@@ -61,6 +64,7 @@ class Recurrence(NamedTuple):
     gates: str
     weights: int
     all_layers: Callable[[Array], Any] = lambda h_0: None
+    in_parts: Callable[[Array], bool] = lambda h_0: False
 
 
 def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
@@ -225,6 +229,19 @@ def _rows(mask: Array | None) -> Array | None:
     return mask if mask is None or mask.ndim == 3 else np.stack([_flat(part) for part in mask])
 
 
+def _side_by_side(
+    scan: Callable[..., Any], arguments: list[tuple[Any, ...]], work: int, in_parts: bool
+) -> list[Any]:
+    """Walk the directions of a layer.
+
+    At once, unless each shares its batch out among all threads and is so large that the memory
+    which both take at once costs more than it saves.
+    """
+    if in_parts and work >= _LARGE_WORK:
+        return [scan(*own) for own in arguments]
+    return at_once(scan, arguments, work)
+
+
 def _layers_forward(
     kind: Recurrence,
     x: Array,
@@ -239,6 +256,7 @@ def _layers_forward(
     walked = Walked([], [], [])
     finals = tuple([np.empty(part.shape, part.dtype) for part in states])
     work = len(x) * weights[0][1].size
+    in_parts = kind.in_parts(states[0])
     for first in range(0, len(weights), directions):
         if walked.outputs:
             x = walked.outputs[-1]
@@ -258,7 +276,7 @@ def _layers_forward(
             )
             for direction in range(directions)
         ]
-        for saved, last in at_once(kind.scan_forward, arguments, work):
+        for saved, last in _side_by_side(kind.scan_forward, arguments, work, in_parts):
             for final, part in zip(finals, last, strict=True):
                 final[len(walked.scans)] = part
             walked.scans.append(saved)
@@ -295,6 +313,7 @@ def _layers_backward(
     d_weights: list[list[Array | None]] = [[] for _ in weights]
     below = walked.inputs[-1]
     work = len(below) * weights[0][1].size
+    in_parts = kind.in_parts(states[0])
     dx: Any = g_output
     if g_output is None:
         dx = np.zeros((len(below), directions * size), below.dtype)
@@ -326,7 +345,7 @@ def _layers_backward(
                     handed,
                 )
             )
-        done = at_once(kind.scan_backward, arguments, work)
+        done = _side_by_side(kind.scan_backward, arguments, work, in_parts)
         for number, own, (part, d_first, gradients) in zip(numbers, arguments, done, strict=True):
             d_weights[number] = gradients
             if note is not None:

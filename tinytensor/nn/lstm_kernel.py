@@ -40,7 +40,7 @@ from .. import memory
 from ..dtypes import Array
 from ..parallel import matmul
 from .blocks import in_blocks, is_quick, multiply
-from .compiled.choice import layers_for, lstm_scans
+from .compiled.choice import is_compiled, layers_for, lstm_scans
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import lstm_cell
 from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
@@ -369,5 +369,6 @@ lstm = sequence_kernel(
         "ifgo",
         weights=6,
         all_layers=layers_for,
+        in_parts=is_compiled,
     ),
 )

@@ -43,6 +43,11 @@ def _by_hand() -> str | None:
     return form
 
 
+def is_compiled(state: Array) -> bool:
+    """Whether scans from such states are compiled ones."""
+    return scans_for(state) is not None
+
+
 def layers_for(state: Array) -> Any:
     """The module that runs all layers in one call; None where states (..., H) are not for it."""
     return None if scans_for(state) is None else _compiled_layers()
