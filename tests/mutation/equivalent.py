@@ -145,7 +145,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "any: blocks = list(steps.blocks(_BLOCK_BYTES // max(1, dz[:1].nbytes), not reverse))": (
             _ONLY_MEMORY
         ),
-        "any: most = max((rows.stop - rows.start for rows, _ in blocks), default=0)": _ONLY_MEMORY,
+        "any: most = max([rows.stop - rows.start for rows, _ in blocks], default=0)": _ONLY_MEMORY,
         (
             "any: room = np.empty((2, 4, most, size), dz.dtype) if steps.batch >= _MANY else None"
         ): _ONLY_SPEED,
@@ -159,8 +159,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "dh, dc = (follow(dh, d_last[0], count), follow(dc, d_last[-1], count))": "of two parts",
     },
     "_gate_slopes": {
-        "if False and all((d is None for d in d_gates)):": "adding 0 changes nothing",
-        "if all((d is None for d in saved)):": "adding 0 changes nothing",
+        "any: if not [d for d in d_gates if d is not None]:": "adding 0 changes nothing",
     },
     "_scan_backward": {
         "in lstm: dh_all: Any = np.empty_like(saved.h)": _ONLY_MEMORY,

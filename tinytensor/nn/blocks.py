@@ -30,9 +30,11 @@ def in_blocks(weight: Array, rows: int) -> Array:
     Where one block would do it is (K, J), maybe the weight itself.
     """
     inner, columns = weight.shape
-    needed = math.ceil(rows * inner * columns / _QUICK)
-    fitting = (n for n in range(needed, columns // _NARROWEST + 1) if columns % n == 0)
-    count = next(fitting, 1) if needed > 1 else 1
+    count = 1
+    if not is_quick(rows, inner, columns):
+        needed = math.ceil(rows * inner * columns / _QUICK)
+        fitting = (n for n in range(needed, columns // _NARROWEST + 1) if columns % n == 0)
+        count = next(fitting, 1)
     if count == 1:
         return np.ascontiguousarray(weight)
     blocks = memory.aligned((count, inner, columns // count), weight.dtype)

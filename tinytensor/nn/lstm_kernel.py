@@ -278,7 +278,7 @@ def _gate_gradients(
     uniform = steps.uniform
     buffer = product = np.empty((steps.batch, size), dz.dtype)
     blocks = list(steps.blocks(_BLOCK_BYTES // max(1, dz[:1].nbytes), not reverse))
-    most = max((rows.stop - rows.start for rows, _ in blocks), default=0)
+    most = max([rows.stop - rows.start for rows, _ in blocks], default=0)
     k_c_room = np.empty((most, size), dz.dtype)
     room = np.empty((2, 4, most, size), dz.dtype) if steps.batch >= _MANY else None
     for rows, block in blocks:
@@ -327,7 +327,7 @@ def _gate_gradients(
 
 def _gate_slopes(saved: Saved, d_gates: list[Array | None]) -> Array | None:
     """What the gradients that enter at the gates i, f, g, o themselves give to dz; None if none."""
-    if all(d is None for d in d_gates):
+    if not [d for d in d_gates if d is not None]:
         return None
     into_z = np.zeros_like(saved.gates)
     for number, d in enumerate(d_gates):
