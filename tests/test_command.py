@@ -92,6 +92,7 @@ LINE += ["--steps", "6", "--title", "mine"]
         ([], {}),
         (["--collapse", "off"], {"collapse": "off"}),
         (["--collapse", "2"], {"collapse": 2}),
+        (["--parameters", "cluster"], {"parameters": "cluster"}),
         (["--detail", "layer"], {"detail": "layer"}),
         (["--direction", "LR"], {"direction": "LR"}),
         (["--view", "forward"], {"view": "forward"}),

@@ -43,8 +43,9 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     columns = b.shape[1]
     size = rows * inner * columns
     if size <= _ONE_THREAD or a.dtype.kind not in _OF_BLAS or _blas_threads() == 1:
-        # What is small is quicker to call so.
-        return a.dot(b) if out is None else np.matmul(a, b, out=out)
+        if out is None and len(b) == inner:
+            return a.dot(b)  # quicker to call
+        return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty((rows, columns), a.dtype)
     product = out

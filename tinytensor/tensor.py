@@ -14,6 +14,7 @@ import numpy as np
 
 from . import devices, dtypes, printing
 from .dtypes import FLOATING, Array
+from .origins import origins_of
 
 # A storage is shared by a tensor, its views and what `detach()` returns. It is a plain list because
 # one is made for every tensor and a list takes a fifth of the time of an object:
@@ -89,10 +90,11 @@ class Tensor:
     _requires_grad: bool
     _grad: Tensor | None
     _view: Any  # autograd.view.View, or None
+    _origins: Any  # of a value outside the graph that came out of it: origins.Origins, or None
 
     __slots__ = (
-        "__dict__", "__weakref__", "_array", "_grad", "_node", "_requires_grad", "_storage",
-        "_view",
+        "__dict__", "__weakref__", "_array", "_grad", "_node", "_origins", "_requires_grad",
+        "_storage", "_view",
     )  # fmt: skip
 
     # Most tensors have neither of these, so they take no slot: autograd.hooks.LeafHooks, and the
@@ -112,6 +114,7 @@ class Tensor:
         self._requires_grad = source._requires_grad
         self._grad = None
         self._view = source._view
+        self._origins = source._origins
 
     # -- what it is
 
@@ -303,7 +306,9 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory outside the graph. Writes into it are seen: they count as a change."""
-        return make(self._array, self._storage)
+        result = make(self._array, self._storage)
+        result._origins = origins_of(self)
+        return result
 
     @property
     def data(self) -> Tensor:
@@ -313,7 +318,9 @@ class Tensor:
         `with no_grad():` is the safe way. Assigning replaces the memory; a graph recorded before
         keeps the old one.
         """
-        return make(self._array)
+        result = make(self._array)
+        result._origins = origins_of(self)
+        return result
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -325,6 +332,8 @@ class Tensor:
                 f"{value.dtype}"
             )
         self._array = value._array
+        if not self._requires_grad:
+            self._origins = origins_of(value)
 
     # -- leaving for Python and NumPy
 
@@ -492,6 +501,20 @@ def make(
     self._requires_grad = requires_grad
     self._grad = None
     self._view = None
+    self._origins = None
+    return self
+
+
+def outside(array: Array, origins: Any) -> Tensor:
+    """A Tensor round a new array that no node made, which came from those places of the graph."""
+    self = _new(Tensor)
+    self._array = array
+    self._storage = [0]
+    self._node = None
+    self._requires_grad = False
+    self._grad = None
+    self._view = None
+    self._origins = origins
     return self
 
 

@@ -83,6 +83,12 @@ def folded_loop() -> Drawn:
     return Drawn({"loss": loss}, {"direction": "RL"})
 
 
+def folded_parameters() -> Drawn:
+    """The same, with the parameters in each of its frames."""
+    outputs, options = folded_loop()
+    return Drawn(outputs, {**options, "parameters": "cluster"})
+
+
 def folded_gru() -> Drawn:
     gru = nn.GRU(2, 3, bidirectional=True)
     x = tt.rand(8, 1, 2, requires_grad=True)
@@ -103,6 +109,7 @@ GOLDEN: dict[str, Callable[[], Drawn]] = {
         second_order,
         several_outputs,
         folded_loop,
+        folded_parameters,
         folded_gru,
     )
 }

@@ -301,7 +301,9 @@ def test_a_step_that_only_lacks_an_edge_is_not_folded():
 
     graph = viz.difference(gains(-1), gains(9)).graph
     assert "step 9" in {cluster.label for cluster in graph.clusters}
-    assert [edge.mark for edge in graph.edges if edge.mark] == ["-"]
+    assert [(edge.mark, edge.kind) for edge in graph.edges if edge.mark] == [
+        ("-", "gradient"), ("+", "cut")
+    ]  # fmt: skip
 
 
 # -- the drawing -----------------------------------------------------------------------------------

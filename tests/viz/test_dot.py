@@ -300,7 +300,9 @@ def test_the_forward_view_turns_every_arrow(name):
 
 def test_a_view_that_there_is_not_is_refused():
     outputs, _ = shared_operand()
-    with pytest.raises(ValueError, match="view to be one of backward, forward, both, got 'up'"):
+    with pytest.raises(
+        ValueError, match="view to be one of backward, forward, both, overlaid, got 'up'"
+    ):
         viz.graph(outputs, view="up")
 
 
@@ -341,12 +343,12 @@ def test_the_scale_of_colours_rises_in_lightness():
     assert found == sorted(found)
 
 
-def test_a_cut_is_drawn_as_scissors_without_an_arrow():
+def test_a_cut_is_drawn_as_scissors_and_two_bars_without_an_arrow():
     nodes = (plain("mul", 0), plain("tanh", 1))
     source = viz.to_dot(Graph(nodes, (Edge(0, 1, "cut"),), ()))
     (line,) = edge_lines(source)
     assert 'label=" ✂"' in line
-    assert 'arrowhead="none"' in line
+    assert 'arrowhead="teetee"' in line
     assert "✂: detached, no gradient flows there" in source
 
 

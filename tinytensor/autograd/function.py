@@ -14,6 +14,7 @@ from ..tensor import Storage, Tensor, make
 from .inplace import check_writable, rebase
 from .mode import Mode, no_grad, threads
 from .node import Node, Output, edge_of
+from .outside import cuts_of, origins_outside
 from .primitive import record
 from .refusals import changed, used_twice
 from .view import View, view_of
@@ -96,7 +97,8 @@ class _Saved:
         if kind == "tensor":
             return which
         if kind == "input":
-            return at_edge(self.array, node.edges[which], self.storage)
+            cut = None if node.cuts is None else node.cuts[which]
+            return at_edge(self.array, node.edges[which], self.storage, cut)
         if node.dtype[which].kind not in FLOATING:
             return make(self.array, self.storage)
         return make(self.array, self.storage, Output(node, which), True)
@@ -166,6 +168,10 @@ class Function:
         else:
             dirty = set(map(id, ctx._dirty))
             outputs = [y[...] if _among(y, args) and id(y) not in dirty else y for y in outputs]
+            origins = origins_outside(args, mode)
+            for y in outputs:
+                if isinstance(y, Tensor) and y._array.dtype.kind in FLOATING:
+                    y._origins = origins
         return tuple(outputs) if several else outputs[0]
 
     @classmethod
@@ -272,6 +278,7 @@ def _recorded(
             f"{op.name}: expected every input marked as dirty to be returned by forward"
         )
     node = record(op, None, edges, ctx, (), np.empty(0), mode)
+    node.cuts = cuts_of(args, edges)
     node.shape = tuple(y._array.shape if isinstance(y, Tensor) else () for y in outputs)
     node.dtype = tuple(y._array.dtype if isinstance(y, Tensor) else _OBJECT for y in outputs)
     if mode.keep is not None:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..origins import united
 from ..tensor import Tensor, count_write
 from .mode import Mode, threads
 from .node import Node, edge_of, node_of, set_edge
+from .outside import cuts_of
 from .primitive import PRIMITIVES, record
 from .view import View
 
@@ -164,7 +166,18 @@ def write(target: Tensor, result: Tensor, mode: Mode, name: str) -> Tensor:
     count_write(target._storage, name, mode.scope)
     if mode.recording:
         rebase(target, result, mode)
+    _take_origins(target, result)
     return target
+
+
+def _take_origins(target: Tensor, result: Tensor) -> None:
+    """Note where what was written into memory outside the graph came from."""
+    view = target._view
+    if view is None:
+        if not target._requires_grad:
+            target._origins = result._origins
+    elif not view.base._requires_grad and result._origins is not None:
+        view.base._origins = united(view.base._origins, result._origins)
 
 
 def rebase(target: Tensor, result: Tensor, mode: Mode) -> None:
@@ -181,7 +194,7 @@ def rebase(target: Tensor, result: Tensor, mode: Mode) -> None:
     base = view.base
     if made is None and not base._requires_grad:
         return
-    set_edge(base, _copy_slices(base, target, made, mode))
+    set_edge(base, _copy_slices(base, target, result, mode))
     target._renew()
 
 
@@ -211,12 +224,14 @@ def _replaced(values: tuple[Any, ...], position: int, value: Any) -> tuple[Any, 
     return (*values[:position], value, *values[position + 1 :])
 
 
-def _copy_slices(base: Tensor, target: Tensor, made: Any, mode: Mode) -> Node:
-    """The node of a base after a write through its view `target`, whose value came from `made`."""
+def _copy_slices(base: Tensor, target: Tensor, result: Tensor, mode: Mode) -> Node:
+    """The node of a base after a write of `result` through its view `target`."""
     op = PRIMITIVES["copy_slices"]
-    edges = (edge_of(base), made)
+    edges = (edge_of(base), result._node)
     plan = op.plan(tuple(i for i, edge in enumerate(edges) if edge is not None))
     values = (base._array, target._array, target._view.path)
     saved, _ = plan.save(values, values, base._array, base._storage)
     kept = (None,) * len(saved)  # nothing that could change, yet freed by a pass, as in torch
-    return record(op, plan, edges, saved, kept, base._array, mode)
+    node = record(op, plan, edges, saved, kept, base._array, mode)
+    node.cuts = cuts_of((base, result), edges)
+    return node

@@ -11,10 +11,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..dtypes import Array
 from ..tensor import Tensor, make
 from .backward import grad
-from .mode import enable_grad, threads
-from .node import Node, Output, edge_of
+from .mode import Mode, enable_grad, threads
+from .node import Node, Output
+from .outside import cuts_of, origins_outside
 from .primitive import record
 from .walk import identity
 
@@ -63,14 +65,16 @@ class Kernel:
         arrays = tuple([None if x is None else x._array for x in inputs])
         outputs, saved = mode.run(functools.partial(self.forward, *arrays, **static))
         if not mode.recording:
-            return tuple(map(make, outputs))
-        edges = tuple([None if x is None else edge_of(x) for x in inputs])
-        if True not in _needs(edges):
-            return tuple(map(make, outputs))
+            return _outside(outputs, inputs, mode)
+        edges, recorded, cut = _edges(inputs)
+        if not recorded:
+            return _outside(outputs, inputs, mode)
         kept = tuple([None if x is None else (x._storage, x._storage[0]) for x in inputs])
         node = record(self, None, edges, (arrays, saved, static), kept, outputs[0], mode)
         node.shape = tuple([y.shape for y in outputs])
         node.dtype = tuple([y.dtype for y in outputs])
+        if cut:
+            node.cuts = cuts_of(inputs, edges)
         if mode.keep is not None:
             mode.keep(node, outputs)
         return tuple([make(y, None, Output(node, k), True) for k, y in enumerate(outputs)])
@@ -102,11 +106,15 @@ class Kernel:
         """
         doors: list[Any] = []
         arrays, *_ = node.saved
-        for array, edge in zip(arrays, node.edges, strict=True):
+        cuts = node.cuts or (None,) * len(arrays)
+        for array, edge, origins in zip(arrays, node.edges, cuts, strict=True):
             if array is None:
                 doors.append(None)
+            elif edge is None:
+                doors.append(make(array))
+                doors[-1]._origins = origins
             else:
-                doors.append(make(array) if edge is None else identity(array, edge))
+                doors.append(identity(array, edge))
         with enable_grad():
             outputs = self.reference(*doors, **static)
         reached = [(y, gy) for y, gy in zip(outputs, g, strict=True) if gy is not None]
@@ -121,6 +129,39 @@ class Kernel:
             )
         )
         return [None if edge is None else next(gradients) for edge in edges]
+
+
+def _edges(inputs: tuple[Tensor | None, ...]) -> tuple[tuple[Any, ...], bool, bool]:
+    """The edge of each input, whether there is one, and whether an input without was cut off.
+
+    `edge_of` in one loop, as a step of a small cell takes little longer than seven calls of that.
+    """
+    edges: list[Any] = []
+    recorded = cut = False
+    for x in inputs:
+        edge = None
+        if x is not None:
+            if x._view is not None:
+                x._renew()
+            if x._requires_grad:
+                edge = x if x._node is None else x._node
+                recorded = True
+            elif x._origins is not None:
+                cut = True
+        edges.append(edge)
+    return tuple(edges), recorded, cut
+
+
+def _outside(
+    outputs: tuple[Array, ...], inputs: tuple[Tensor | None, ...], mode: Mode
+) -> tuple[Tensor, ...]:
+    """The outputs of a kernel that is not recorded."""
+    results = tuple(map(make, outputs))
+    origins = origins_outside(inputs, mode)
+    if origins is not None:
+        for result in results:
+            result._origins = origins
+    return results
 
 
 def _needs(edges: tuple[Any, ...]) -> tuple[bool, ...]:

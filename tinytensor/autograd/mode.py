@@ -40,7 +40,8 @@ class Mode:
     phase : "forward", or "backward" for what `create_graph=True` records
     next_number : gives each node its number; under `detect_anomaly` one that knows its line
     check_nan : backward passes look for NaN
-    keep : None, or called with each new node and its outputs (see viz.values.keep_values)
+    keep : None, or called with each new node and its outputs (see viz.values.keep_values). Where it
+        is set, what is computed under no_grad knows all its origins (see origins)
     """
 
     __slots__ = (

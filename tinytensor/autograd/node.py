@@ -22,11 +22,13 @@ class Node:
     number : creation number; an input's is always lower, so that sorting by it orders the backward
     scope, phase : where and when it was recorded
     watchers : who wants the gradient of an output (hooks.Watchers), or None
+    cuts : for each input without an edge where it was cut off (see origins), or None; None if no
+        input has any
     """
 
     __slots__ = (
-        "__weakref__", "dtype", "edges", "kept", "number", "op", "phase", "plan", "saved", "scope",
-        "shape", "watchers",
+        "__weakref__", "cuts", "dtype", "edges", "kept", "number", "op", "phase", "plan", "saved",
+        "scope", "shape", "watchers",
     )  # fmt: skip
 
     op: Any
@@ -40,6 +42,7 @@ class Node:
     scope: Any
     phase: str
     watchers: Any
+    cuts: tuple[Any, ...] | None
 
     def name(self) -> str:
         """torch's way to call it: TanhBackward0."""

@@ -31,9 +31,11 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import FLOATING, Array
-from ..tensor import Storage, Tensor, make
+from ..origins import NO_GRAD, Origins, narrowed, origins_of, united
+from ..tensor import Storage, Tensor, make, outside
 from .mode import Mode, threads
 from .node import Node, Output, edge_of
+from .outside import cuts_of, origins_outside
 from .refusals import explain
 from .view import view_of
 
@@ -240,6 +242,12 @@ class Primitive:
             "before one of them"
         )
 
+    def operands(self, values: Any) -> Any:
+        """Of the arguments of a call those that a gradient could go to, as edges count them."""
+        if self.listed:
+            return values[0]
+        return [None if rule is None else x for rule, x in zip(self.rules, values, strict=False)]
+
     def plan(self, wanted: tuple[int, ...]) -> Plan:
         found = self.plans.get(wanted)
         if found is None:
@@ -350,12 +358,16 @@ def _unary(op: Primitive) -> Callable[..., Any]:
             if type(y) is tuple:
                 return _finished(op, (input,), [input], [array], y, mode)
             y = np.asarray(y)
-        if plan is None or not mode.recording:
+        if plan is None:
             return make(y)
+        if not mode.recording:
+            if input._origins is None and not input._requires_grad:
+                return outside(y, None)
+            return outside(y, NO_GRAD if mode.keep is None else origins_of(input))
         if input._view is not None:
             input._renew()
         if not input._requires_grad:
-            return make(y)
+            return outside(y, input._origins)
         edge = input._node
         edges = (input if edge is None else edge,)
         storage = [0]
@@ -394,19 +406,31 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             if type(y) is tuple:
                 return _finished(op, (input, other), [input, other], [a, b], y, mode)
             y = np.asarray(y)
-        if not differentiable or not mode.recording:
+        if not differentiable:
             return make(y)
+        if not mode.recording:
+            if mode.keep is not None:
+                return outside(y, origins_outside((input, other), mode))
+            if input._origins is not None or input._requires_grad:
+                return outside(y, NO_GRAD)
+            if b is not other and (other._origins is not None or other._requires_grad):
+                return outside(y, NO_GRAD)
+            return outside(y, None)
         if input._view is not None:
             input._renew()
         first = input._requires_grad
         if b is other:
             second = False
+            origins = None
         else:
             if other._view is not None:
                 other._renew()
             second = other._requires_grad
+            origins = other._origins
         if not (first or second):
-            return make(y)
+            if origins is None:
+                return outside(y, input._origins)
+            return outside(y, united(input._origins, origins))
         if first:
             edge = input._node
             if edge is None:
@@ -419,6 +443,7 @@ def _binary(op: Primitive) -> Callable[..., Any]:
                 plan = plans.get(_FIRST) or op.plan(_FIRST)
                 edges = (edge, None)
         else:
+            origins = input._origins
             plan = plans.get(_SECOND) or op.plan(_SECOND)
             edge = other._node
             edges = (None, other if edge is None else edge)
@@ -426,7 +451,10 @@ def _binary(op: Primitive) -> Callable[..., Any]:
             return make(y)
         storage = [0]
         saved, kept = plan.save((input, other), (a, b), y, storage) if plan.keep else _NOTHING
-        return _recorded(op, plan, edges, saved, kept, y, storage, mode)
+        result = _recorded(op, plan, edges, saved, kept, y, storage, mode)
+        if origins is not None:
+            result._node.cuts = cuts_of((input, other), edges)
+        return result
 
     return call
 
@@ -453,6 +481,7 @@ def record(
     node.scope = mode.scope
     node.phase = mode.phase
     node.watchers = None
+    node.cuts = None
     if mode.keep is not None:
         mode.keep(node, y)
     return node
@@ -469,6 +498,7 @@ def _recorded(
     result._requires_grad = True
     result._grad = None
     result._view = None
+    result._origins = None
     node.op = op
     node.plan = plan
     node.edges = edges
@@ -480,6 +510,7 @@ def _recorded(
     node.scope = mode.scope
     node.phase = mode.phase
     node.watchers = None
+    node.cuts = None
     if mode.keep is not None:
         mode.keep(node, y)
     return result
@@ -516,17 +547,22 @@ def _finished(
         y = tuple(part if type(part) is _ndarray else np.asarray(part) for part in y)
     elif type(y) is not _ndarray:
         y = np.asarray(y)
-    wanted, edges = _wanted(op, values) if mode.recording else ((), ())
+    wanted, edges, marked = _wanted(op, values) if mode.recording else ((), (), True)
     if several:
-        return _several(op, values, arrays, y, wanted, edges, mode)
+        return _several(op, values, arrays, y, wanted, edges, marked, mode)
     shared = op.view and _shares(y, arrays[0])
     storage = values[0]._storage if shared else [0]
     node = None
-    if wanted and y.dtype.kind in FLOATING:
+    differentiable = y.dtype.kind in FLOATING
+    if wanted and differentiable:
         plan = op.plan(wanted)
         saved, kept = plan.save(values, arrays, y, storage)
         node = record(op, plan, edges, saved, kept, y, mode)
+        if marked:
+            node.cuts = cuts_of(op.operands(values), edges)
     result = make(y, storage, node, node is not None)
+    if node is None and marked and differentiable:
+        result._origins = narrowed(_origins(op, values, shared, mode), storage, y)
     if shared:
         rest = tuple(args[1:])
         result._view = view_of(values[0], lambda base: op.function(base, *rest), "one", mode)
@@ -534,7 +570,14 @@ def _finished(
 
 
 def _several(
-    op: Primitive, values: Any, arrays: Any, y: Any, wanted: Any, edges: Any, mode: Mode
+    op: Primitive,
+    values: Any,
+    arrays: Any,
+    y: Any,
+    wanted: Any,
+    edges: Any,
+    marked: bool,
+    mode: Mode,
 ) -> tuple[Tensor, ...]:
     """The Tensors of an operation with several outputs; integer outputs carry no gradient."""
     storages = tuple([0] for _ in y)
@@ -546,15 +589,20 @@ def _several(
         plan = op.plan(wanted)
         saved, kept = plan.save(values, arrays, y, storages)
         node = record(op, plan, edges, saved, kept, np.empty(0), mode)
+        if marked:
+            node.cuts = cuts_of(op.operands(values), edges)
         node.shape = tuple(part.shape for part in y)
         node.dtype = tuple(part.dtype for part in y)
         if mode.keep is not None:
             mode.keep(node, y)
+    origins = _origins(op, values, shared, mode) if node is None and marked else None
     results = []
     for index, part in enumerate(y):
-        differentiable = node is not None and part.dtype.kind in FLOATING
-        edge = Output(node, index) if node is not None and differentiable else None
-        result = make(part, storages[index], edge, differentiable)
+        floating = part.dtype.kind in FLOATING
+        edge = Output(node, index) if node is not None and floating else None
+        result = make(part, storages[index], edge, edge is not None)
+        if floating:
+            result._origins = narrowed(origins, storages[index], part)
         if shared:
             link = _nth_output(op, tuple(values[1:]), index)
             result._view = view_of(values[0], link, "many", mode)
@@ -661,6 +709,8 @@ def _promote_positions(
             continue
         recorded = value.requires_grad and mode.recording
         twin = value.to(dtypes.of_numpy(common)) if recorded else make(array.astype(common))
+        if not recorded:
+            twin._origins = origins_outside((value,), mode)
         twin._storage = value._storage  # a write into the one is a change of the other, as in torch
         values[i] = twin
         arrays[i] = twin._array
@@ -693,20 +743,31 @@ def _take_lowest_bits(op: Primitive, values: list[Any], arrays: list[Any], error
         explain(op.name, arrays, error)
 
 
-def _wanted(op: Primitive, values: list[Any]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
-    """Which rules must run, and the edges of all inputs."""
-    if op.listed:
-        edges = tuple(edge_of(v) if isinstance(v, Tensor) else None for v in values[0])
-        return ((0,) if any(edge is not None for edge in edges) else ()), edges
+def _wanted(op: Primitive, values: list[Any]) -> tuple[tuple[int, ...], tuple[Any, ...], bool]:
+    """Which rules must run, the edges of the inputs, and whether one without has origins."""
     wanted = []
-    edges_found = []
-    for number, rule in enumerate(op.rules):
-        value = values[number]
-        edge = edge_of(value) if rule is not None and isinstance(value, Tensor) else None
-        edges_found.append(edge)
-        if edge is not None:
-            wanted.append(number)
-    return tuple(wanted), tuple(edges_found)
+    edges = []
+    marked = False
+    listed, rules = op.listed, op.rules
+    for number, value in enumerate(values[0] if listed else values[: len(rules)]):
+        edge = None
+        if isinstance(value, Tensor) and (listed or rules[number] is not None):
+            edge = edge_of(value)
+            if edge is not None:
+                wanted.append(number)
+            elif value._origins is not None:
+                marked = True
+        edges.append(edge)
+    if op.listed:
+        wanted = wanted and [0]
+    return tuple(wanted), tuple(edges), marked
+
+
+def _origins(op: Primitive, values: Any, shared: bool, mode: Mode) -> Origins | None:
+    """The origins of what was not recorded."""
+    if shared:
+        return origins_of(values[0])
+    return origins_outside(values[0] if op.listed else values, mode)
 
 
 def _shares(y: Array, x: Array) -> bool:

@@ -77,6 +77,7 @@ class View:
         self.turn_back()
         if not self.base._requires_grad:
             self.version = tensor._storage[0]
+            tensor._origins = self.base._origins
             return
         mode = threads.mode
         recording = mode.recording

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import FLOATING, Array
+from ..origins import Origins
 from ..tensor import Storage, Tensor, make
 from .accumulate import accumulate, add, first, summed_to
 from .hooks import called
@@ -349,6 +350,7 @@ def _as_tensors(node: Node) -> list[Any]:
     """
     op: Primitive = node.op
     keep = node.plan.keep
+    cuts = node.cuts or (None,) * len(node.edges)
     values: list[Any] = []
     for value, (kind, number), version in zip(
         node.saved, keep, node.kept or (None,) * len(keep), strict=True
@@ -364,9 +366,10 @@ def _as_tensors(node: Node) -> list[Any]:
         elif kind == "output":
             value = make(value, version[0], node, True)
         elif kind == "value" and op.listed and number == 0:
-            value = tuple(map(at_edge, value, node.edges, _storages(version, value)))
+            value = tuple(map(at_edge, value, node.edges, _storages(version, value), cuts))
         elif kind == "value" and number < len(op.rules):
-            value = at_edge(value, node.edges[number], None if version is None else version[0])
+            storage = None if version is None else version[0]
+            value = at_edge(value, node.edges[number], storage, cuts[number])
         values.append(value)
     return values
 
@@ -378,12 +381,14 @@ def _storages(versions: Any, values: tuple[Any, ...]) -> list[Storage | None]:
     return [None if version is None else version[0] for version in versions]
 
 
-def at_edge(value: Any, edge: Any, storage: Storage | None) -> Any:
+def at_edge(value: Any, edge: Any, storage: Storage | None, origins: Origins | None) -> Any:
     """A kept input array as a Tensor whose gradient goes where the input's goes."""
     if not isinstance(value, _ndarray):
         return value
     if edge is None:
-        return make(value, storage)
+        constant = make(value, storage)
+        constant._origins = origins
+        return constant
     if isinstance(edge, Tensor):
         if edge._array is value:
             return edge

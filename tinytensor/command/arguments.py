@@ -111,10 +111,11 @@ def _add_draw(to: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--view",
-        type=one_of("backward", "forward", "both"),
+        type=one_of("backward", "forward", "overlaid", "both"),
         default="backward",
-        metavar="backward|forward|both",
-        help="which pass the arrows follow; default: backward",
+        metavar="backward|forward|overlaid|both",
+        help="which pass the arrows follow: one, both of them over each other, or both, each with "
+        "operations of its own; default: backward",
     )
     group.add_argument(
         "--show",
@@ -156,6 +157,13 @@ def _add_graph(group: _Group, most: int) -> None:
         metavar="auto|off|K",
         help="fold identical time steps into one block: where it helps (the default), never, or "
         "K and more of them",
+    )
+    group.add_argument(
+        "--parameters",
+        type=one_of("once", "cluster"),
+        default="once",
+        metavar="once|cluster",
+        help="draw each parameter once (the default), or in each frame that uses it",
     )
     group.add_argument(
         "--direction",

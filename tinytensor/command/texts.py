@@ -75,6 +75,7 @@ examples:
   tinytensor draw --lstm 3,4 --no-unrolled    the layer as it runs: one node
   tinytensor draw --gru 3,4 --steps 1000 --detail cell
   tinytensor draw --rnn 2,3 --steps 2 --show values,gradients --color norm
+  tinytensor draw --lstm 3,4 --steps 2 --view overlaid --parameters cluster
   tinytensor draw --file model.py --out model.png
 """
 

@@ -32,7 +32,7 @@ _USES = {
 
 # What a message says of Python's arguments, and how it is said here.
 _OPTIONS = (
-    (r'\b(collapse|detail)="(\w+)"', r"--\1 \2"),
+    (r'\b(collapse|detail|parameters)="(\w+)"', r"--\1 \2"),
     (r"\bwithout tt\.unrolled\(\)", "with --no-unrolled"),
     (r"\bmax_nodes\b", "--max-nodes"),
 )
@@ -54,6 +54,7 @@ def draw(options: argparse.Namespace) -> int:
             max_nodes=options.max_nodes,
             title=options.title or subject.name,
             collapse=options.collapse,
+            parameters=options.parameters,
             detail=options.detail,
             view=options.view,
             show=options.show,
@@ -86,6 +87,7 @@ def page(options: argparse.Namespace) -> int:
             max_nodes=options.max_nodes,
             title=options.title or f"The backward pass of {subject.name}",
             collapse=options.collapse,
+            parameters=options.parameters,
         )
     _tell_subject(subject, loss)
     _tell_written(

@@ -74,3 +74,4 @@ def _share(self: Tensor, data: Tensor | None) -> None:
     self._requires_grad = False
     self._grad = None
     self._view = None
+    self._origins = None

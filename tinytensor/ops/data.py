@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import devices, dtypes
 from ..dtypes import Array
+from ..origins import origins_of
 from ..tensor import Tensor, bind, dense_copy, make
 from .elementwise import clone
 from .making import finished, silent
@@ -26,7 +27,10 @@ def tensor(
     the gradient of `data`, a UserWarning says so. Raises TypeError, ValueError or RuntimeError, as
     torch does, for what holds no numbers, is ragged, or has a number that does not fit the dtype.
     """
-    return finished(dense_copy(_as_array(data, dtype)), requires_grad, device)
+    result = finished(dense_copy(_as_array(data, dtype)), requires_grad, device)
+    if isinstance(data, Tensor) and result.is_floating_point():
+        result._origins = origins_of(data)
+    return result
 
 
 @silent

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd.inplace import check_writable, in_place, turn_in_place, write
 from ..autograd.mode import threads
 from ..dtypes import dtype
+from ..origins import origins_of
 from ..tensor import Tensor, bind, make
 from . import elementwise as e
 from . import (
@@ -167,13 +168,17 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
     if not isinstance(source, Tensor):
         source = make(np.asarray(as_number("copy_", source)))
     check_writable(self, mode, "copy_")
-    return write(self, e.copy(self, source.to(self.dtype)), mode, "copy_")
+    # Where what is overwritten came from is of no interest any more.
+    before = self if self._requires_grad else make(self._array)
+    return write(self, e.copy(before, source.to(self.dtype)), mode, "copy_")
 
 
 def _requires_no_grad(self: Tensor) -> Tensor:
     """Take this tensor itself out of the graph, in place."""
     if self._view is not None:
         raise RuntimeError("detach_: can't detach a view in place; use .detach()")
+    if self._node is not None:
+        self._origins = origins_of(self)
     self._node = None
     self._requires_grad = False
     return self

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from .looks import Attributes
 from .structure import Edge, Graph
 
+# What the picture says about its arrows.
+VIEWS = {
+    "backward": "Backward graph: arrows point the way the gradient flows",
+    "forward": "Forward graph: arrows point the way the values flow",
+    "both": "Forward and backward graph: grey arrows point the way the values flow, "
+    "purple ones the way the gradient flows",
+    "overlaid": "Forward and backward graph: solid arrows point the way the values flow, "
+    "dashed ones the way the gradient flows",
+}
+
 _TIED = 40  # nodes
+
+_GRADIENT = "#a8407f"
 
 
 def is_turned(edge: Edge, graph: Graph, view: str) -> bool:
@@ -13,7 +26,7 @@ def is_turned(edge: Edge, graph: Graph, view: str) -> bool:
     In the backward view none is, in the forward view each. In that of both the outputs stand at
     one end: values flow towards them and gradients away from them.
     """
-    if edge.kind == "caused" or view == "backward":
+    if edge.kind == "caused" or view in ("backward", "overlaid"):
         return False
     return view == "forward" or _belongs(edge, graph) != "forward"
 
@@ -24,8 +37,25 @@ def in_both(edge: Edge, graph: Graph) -> dict[str, str]:
     if where == "forward":
         return {"dir": "back"}
     if where == "backward":
-        return {"color": "#a8407f"}
+        return {"color": _GRADIENT}
     return {"color": "#b8b8b8", "constraint": "false", "arrowsize": "0.5"}
+
+
+def overlaid(edge: Edge, look: Attributes, differs: bool) -> list[Attributes]:
+    """The looks of the arrows that an edge is in the overlaid view: the value's, the gradient's.
+
+    differs : whether its colour says which of two graphs has it
+    """
+    if edge.kind == "kept":
+        return [{**look, "style": "dotted"}]
+    own = {"id": f"{look['id']}g", "style": "dashed"}
+    if edge.kind == "cut":
+        value = {key: look[key] for key in ("id", "color") if key == "id" or differs}
+        return [{**value, "dir": "back"}, {**look, **own}]
+    if not differs:
+        own["color"] = _GRADIENT
+    kept = ("color", "constraint", "headport", "tailport")
+    return [{**look, "dir": "back"}, {key: look[key] for key in kept if key in look} | own]
 
 
 def anchor_of(graph: Graph) -> int | None:

@@ -27,7 +27,7 @@ def difference(
     a, b : drawings by `graph`, or `Graph`s, of the same detail
     names : what to call them, in the legend: ("with dropout", "without")
     collapse, max_nodes : as for `graph`; steps fold where both graphs have the same in all of them
-    options : show_shapes, direction, title; those of `a` if it is a drawing
+    options : show_shapes, direction, title, parameters; those of `a` if it is a drawing
     Nodes and edges that only `a` has are marked "−" and orange, those that only `b` has "+" and
     blue. A node that both have is one whose place in the model, operation, and either what it is
     computed from or what is computed from it is the same; see `align`. Where its shapes differ

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .arrows import anchor_of, in_both, is_turned
+from .arrows import VIEWS, anchor_of, in_both, is_turned, overlaid
 from .diagram import source_port, table, target_port
 from .looks import (
     BLOCK,
@@ -27,23 +27,17 @@ from .looks import (
     heated,
     scale_of_heats,
 )
+from .parameters import drawn_parameters
 from .structure import Cluster, Edge, Graph, Node
 from .text import attributes, quoted, quoted_tooltip
 
 DIRECTIONS = ("TB", "BT", "LR", "RL")
 
-# What the picture says about its arrows.
-VIEWS = {
-    "backward": "Backward graph: arrows point the way the gradient flows",
-    "forward": "Forward graph: arrows point the way the values flow",
-    "both": "Forward and backward graph: grey arrows point the way the values flow, "
-    "purple ones the way the gradient flows",
-}
-
 # How many values of a node are listed one by one in its label.
 _LISTED = 8
 
-# Beyond this many nodes dot spends less on straight and short edges: it takes half the time.
+# Beyond this many nodes dot spends less on straight and short edges, and of time steps only those
+# beside a block stand in a line with it: a tall drawing with many edges takes it far longer.
 _HURRY = 400
 
 
@@ -59,6 +53,7 @@ def to_text(
     title: str | None = None,
     view: str = "backward",
     names: tuple[str, str] | None = None,
+    parameters: str = "once",
 ) -> str:
     """The DOT text of a drawing; see `viz.graph` for the arguments."""
     lines = body_lines(
@@ -68,6 +63,7 @@ def to_text(
         title=title,
         view=view,
         names=names,
+        parameters=parameters,
     )
     return f"digraph {{\n{''.join(lines)}}}\n"
 
@@ -80,6 +76,7 @@ def body_lines(
     title: str | None,
     view: str = "backward",
     names: tuple[str, str] | None = None,
+    parameters: str = "once",
 ) -> Iterator[str]:
     """The lines between the outer braces.
 
@@ -87,7 +84,8 @@ def body_lines(
     """
     _check("direction", direction, DIRECTIONS)
     _check("view", view, tuple(VIEWS))
-    yield from _header(graph, direction, title, view)
+    graph, copies = drawn_parameters(graph, parameters)
+    yield from _header(graph, direction, title, view, bool(copies))
     yield from _legend(graph, direction, names)
     differs = names is not None
     yield from _nodes_in_clusters(graph, show_shapes, direction, view, differs)
@@ -104,16 +102,21 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
 # -- the frame -------------------------------------------------------------------------------------
 
 
-def _header(graph: Graph, direction: str, title: str | None, view: str) -> Iterator[str]:
+def _header(
+    graph: Graph, direction: str, title: str | None, view: str, copies: bool
+) -> Iterator[str]:
     lines = [] if title is None else [title]
     lines.append(VIEWS[view])
     kinds = {edge.kind for edge in graph.edges}
     if "kept" in kinds:
-        lines.append("dashed lines: saved values, no gradient flows there")
+        style = "dotted" if view == "overlaid" else "dashed"
+        lines.append(f"{style} lines: saved values, no gradient flows there")
     if "cut" in kinds:
         lines.append("✂: detached, no gradient flows there")
     if "caused" in kinds:
         lines.append("dotted: from an operation to those that its visit in the backward pass made")
+    if copies:
+        lines.append("parameters: drawn in each frame that uses them")
     if graph.full is not None:
         whole = f"{len(graph.full.nodes):,} nodes in all"
         lines.append(f"×N: N time steps that do the same, drawn once ({whole})")
@@ -319,16 +322,17 @@ def _edge(
     if edge.kind == "kept":
         look.update(style="dashed", arrowhead="none")
     elif edge.kind == "cut":
-        look.update(style="dashed", arrowhead="none", **CUT)
+        look.update(style="dashed", **CUT)
     elif edge.kind == "caused":
         look.update(CAUSED, constraint=str(anchors).lower())
     elif view == "both":
         look.update(in_both(edge, graph))
     if edge.label:
         look.update(RECURRENT)
-        if graph.nodes[source].count > 1 and graph.nodes[target].count > 1:
+        later, before = graph.nodes[source].count, graph.nodes[target].count
+        if later > 1 and before > 1:
             look["constraint"] = "false"  # it leads back, to the step before the block's own
-        else:
+        elif later != before or len(graph.nodes) <= _HURRY:
             look["weight"] = "100"  # steps stand one after the other
         if source == target:
             # One state loops on this side of the node, the next one on the other.
@@ -336,9 +340,9 @@ def _edge(
             look.update(headport=sides[number % 2], tailport=sides[number % 2])
     if differs:
         look.update(MARKED.get(edge.mark, SAME))
-    text = _edge_label(edge, graph)
-    if text:
-        written["label"] = quoted(text)
+    label = _edge_label(edge, graph)
+    if label:
+        written["label"] = quoted(label)
     if edge.operand:
         name = graph.nodes[source].name
         written["tooltip"] = quoted_tooltip(f"{name}: gradient of {edge.operand}")
@@ -346,7 +350,12 @@ def _edge(
     end = f"n{target}{target_port(graph.nodes[target].diagram, edge.output)}"
     if is_turned(edge, graph, view):
         start, end = end, start
-    return f"\t{start} -> {end} {attributes(look, **written)}\n"
+    looks = overlaid(edge, look, differs) if view == "overlaid" else [look]
+    text = ""
+    for each in looks:
+        text += f"\t{start} -> {end} {attributes(each, **written)}\n"
+        written.pop("label", None)
+    return text
 
 
 def _edge_label(edge: Edge, graph: Graph) -> str:

@@ -20,6 +20,7 @@ from .extract import extract_with_sources
 from .fold import Collapse, fold
 from .limit import check_size, check_types
 from .listing import to_listing
+from .parameters import drawn_parameters
 from .structure import Graph
 from .views import BackwardPass
 
@@ -81,7 +82,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         self._check_size(chosen)
         source = self.source
         if chosen.lower() in _BITMAPS:  # the fonts of graphviz-pure have no scissors
-            source = source.replace("✂", "cut")
+            source = source.replace("✂", "‖")  # the bars that are drawn there
         picture = lay_out(
             source,
             chosen,
@@ -93,8 +94,15 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         )
         return picture if encoding is None else picture.decode(encoding)
 
+    def _nodes(self) -> int:
+        """How many nodes are drawn."""
+        if self.graph is None:
+            return 0
+        shown, _ = drawn_parameters(self.graph, self.options.get("parameters", "once"))
+        return len(shown.nodes)
+
     def _check_size(self, format: str) -> None:
-        count = 0 if self.graph is None else len(self.graph.nodes)
+        count = self._nodes()
         if format.lower() in _BITMAPS and count > BITMAP_LIMIT:
             raise ValueError(
                 f"render: expected at most {BITMAP_LIMIT} nodes for {format}, got {count:,}; "
@@ -178,7 +186,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     def __repr__(self) -> str:
         if self.graph is None:
             return "<Drawing>"
-        return f"<Drawing: {len(self.graph.nodes):,} nodes, {len(self.graph.edges):,} edges>"
+        return f"<Drawing: {self._nodes():,} nodes, {len(self.graph.edges):,} edges>"
 
 
 def graph(
@@ -195,14 +203,15 @@ def graph(
     view: str = "backward",
     show: Sequence[str] = (),
     color: str | None = None,
+    parameters: str = "once",
 ) -> Drawing:
     """The backward pass of some tensors as a picture: which operations the gradient goes through.
 
     It is read from the graph that was recorded; no model is run. Arrows show the way of the
     gradient, from the outputs to parameters and inputs. Nested frames are modules, layers,
-    directions and time steps; a parameter is drawn once, outside of the steps that use it. A
-    kernel, such as the fused LSTM, is one node; record under `tinytensor.unrolled()` to see every
-    gate. Time steps that do the same are folded into one block ×N; `Drawing.unfolded` gives all.
+    directions and time steps. A kernel, such as the fused LSTM, is one node; record under
+    `tinytensor.unrolled()` to see every gate. Time steps that do the same are folded into one block
+    ×N; `Drawing.unfolded` gives all.
 
     outputs : a Tensor, or Tensors in nested tuples, lists and dicts, named by their places and keys
     inputs : names for leaf tensors that are no parameters: {"x": x}. One that requires no grad is
@@ -223,15 +232,19 @@ def graph(
         its gates; "step", each time step of a direction as one node; "layer", each direction of a
         layer; "module", each call of a module
     view : what arrows show: "backward", the way of the gradient; "forward", that of the values;
+        "overlaid", both in one, a solid arrow for each value and a dashed one for its gradient;
         "both", a backward pass that is run for it and recorded as operations of its own, beside
         the forward one; no `.grad` is touched
     show : what to write on the nodes, any of "values", "gradients", "norms" and "formulas" (the
         local derivative). Gradients are the `.grad` of leaves and, for operations, those of a pass
         that is followed for it: "gradient freed" after a plain `backward()`
     color : "norm" colours nodes by the norm of their gradient
-    Where a value was detached, its use is drawn as a cut, as far as the graph tells: a copy, and a
-    value that an operation has no need to keep, leave no trace. A kernel's first state that is not
-    zero is drawn as one that was detached, or is from elsewhere. See `viz.cuts`.
+    parameters : "once", each parameter is drawn once, outside of the time steps that use it;
+        "cluster", once in each innermost frame that uses it, so that no edges to it cross the
+        picture. `Drawing.graph` has it once in either case
+    Each use of a value that was detached, or computed under `no_grad`, whatever was done with it
+    since, is drawn as a cut: to what it came from, or to a node "detached" where that is not part
+    of the drawing. See `viz.cuts`.
     Returns a `Drawing`, a `graphviz.Digraph`. The same model gives the same DOT text.
     Raises ValueError if no output requires grad, for an option that is none of the above, or if
     there are more than `max_nodes` nodes, with the options that make them fewer.
@@ -265,10 +278,22 @@ def graph(
     structure = with_cuts(structure, sources)
     structure = at_detail(structure, detail)
     structure = fold(structure, collapse)
+    shown, copies = drawn_parameters(structure, parameters)
     check_size(
-        len(structure.nodes), max_nodes, saved=show_saved, folded=collapse != "off", detail=detail
+        len(shown.nodes),
+        max_nodes,
+        saved=show_saved,
+        folded=collapse != "off",
+        detail=detail,
+        copies=bool(copies),
     )
-    options = {"show_shapes": show_shapes, "direction": direction, "title": title, "view": view}
+    options = {
+        "show_shapes": show_shapes,
+        "direction": direction,
+        "title": title,
+        "view": view,
+        "parameters": parameters,
+    }
     return drawn(structure, options)
 
 

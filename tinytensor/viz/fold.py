@@ -9,6 +9,7 @@ is lost: the graph that was folded stays beside it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from typing import Literal
@@ -36,16 +37,7 @@ def fold(graph: Graph, collapse: Collapse = "auto") -> Graph:
     are folded instead, "k each".
     A graph in which nothing folds is returned as it is. `.full` of the result is the whole graph.
     """
-    least = _least(collapse)
-    if least is None:
-        return graph
-    folded = graph
-    depth = None
-    while (loops := find_loops(folded, least, depth)) is not None:
-        depth = loops.depth
-        if loops.runs:
-            folded = _Folding(folded, loops).folded()
-    return folded
+    return Passes(graph, collapse).graph
 
 
 def unfold(graph: Graph) -> Graph:
@@ -67,6 +59,36 @@ def _least(collapse: Collapse) -> int | None:
     return collapse
 
 
+class Passes:
+    """How a graph is folded: the loops of one depth at a time, the innermost first.
+
+    graph : what comes of it
+    change : is given the number of a pass and what would fold in it, and says what does
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        collapse: Collapse = "auto",
+        change: Callable[[int, Loops], Loops] = lambda _, loops: loops,
+    ) -> None:
+        self.graph = graph
+        self.done: list[Folding] = []
+        least = _least(collapse)
+        depth = None
+        while least is not None and (loops := find_loops(self.graph, least, depth)) is not None:
+            depth = loops.depth
+            if loops.runs:
+                self.done.append(Folding(self.graph, change(len(self.done), loops)))
+                self.graph = self.done[-1].folded()
+
+    def cluster(self, number: int, level: int = 0) -> int:
+        """What a cluster of the graph that was given to one of the passes is in the end."""
+        for folding in self.done[level:]:
+            number = folding.cluster_numbers[folding.cluster_shown[number]]
+        return number
+
+
 class _Merged:
     """Edges of the whole graph that become one."""
 
@@ -85,7 +107,7 @@ class _Merged:
         self.outputs.add(edge.output)
 
 
-class _Folding:
+class Folding:
     """Makes the folded graph. Of each run its newest step is the one that stands for all."""
 
     def __init__(self, graph: Graph, loops: Loops) -> None:
@@ -148,7 +170,7 @@ class _Folding:
             if number >= 0 and cluster.parent == runs[number].parent:
                 if self.blocks[number] < 0:
                     self.blocks[number] = len(found)
-                    found.append(self._block(runs[number], len(found), parent))
+                    found.append(self.block(runs[number], len(found), parent))
                 if self._is_alone(runs[number]):
                     self.cluster_numbers[cluster.number] = self.blocks[number]
                     continue
@@ -165,7 +187,8 @@ class _Folding:
             nodes[n].cluster == run.parent for n in run.steps[0]
         )
 
-    def _block(self, run: Run, number: int, parent: int | None) -> Cluster:
+    def block(self, run: Run, number: int = 0, parent: int | None = None) -> Cluster:
+        """The frame of a run that is folded."""
         newest, oldest = (self.graph.clusters[run.begins[place]] for place in (0, -1))
         if newest.phase == "backward":  # that walked the steps the other way round
             newest, oldest = oldest, newest

@@ -27,12 +27,14 @@ def check_size(
     folded: bool = True,
     detail: str = "op",
     plain: bool = False,
+    copies: bool = False,
 ) -> None:
     """Raise ValueError if a drawing has more nodes than the limit, with the options that help.
 
     saved, folded, detail : what was asked for, so that nothing is advised that is there already
     plain : whether no operation lies in a module or scope, so that nothing can be folded or drawn
         as one
+    copies : whether some are copies of parameters
     """
     if limit is None or count <= limit:
         return
@@ -52,6 +54,8 @@ def check_size(
         cures.append("draw without tt.unrolled()")
     if saved:
         cures.append("show_saved=False")
+    if copies:
+        cures.append('parameters="once"')
     raise ValueError(
         f"graph: expected at most {limit:,} nodes, got {count:,}; {', '.join(cures)}, "
         "or raise max_nodes"

@@ -107,7 +107,8 @@ MARKED_NODE: dict[str, Attributes] = {
 SIGNS = {"-": "−", "+": "+"}
 
 CAUSED: Attributes = {"color": "#a8407f", "style": "dotted", "arrowhead": "vee"}
-CUT: Attributes = {"color": "#d55e00", "fontcolor": "#d55e00"}
+# Two bars across the end of the line, which no font has to have.
+CUT: Attributes = {"color": "#d55e00", "fontcolor": "#d55e00", "arrowhead": "teetee"}
 
 # From low to high: steps of viridis, which rise in lightness all the way, so that they keep their
 # order in grey and to any eye. The lowest are too dark for black text.

@@ -1,5 +1,6 @@
-// The page's own script: this file, then page_panel.js, page_drawing.js and page_steps.js, one after
-// the other. All that comes from the model is put into the page as text, never as markup.
+// The page's own script: this file, then page_panel.js, page_drawing.js, page_blocks.js and
+// page_steps.js, one after the other. All that comes from the model is put into the page as text,
+// never as markup.
 //
 // A position is a place in the backward pass: 0 before it begins, p at the visit of the p-th node,
 // END after the last one. The numbers of nodes are those of the whole graph; `drawn` says which

@@ -1,8 +1,5 @@
 // Moving through the pass: buttons, keys, sliders, search, and the pointer in the drawing.
 
-const drawings = {folded: new Drawing(get("view").querySelector("svg"), true), full: null};
-drawing = drawings.folded;
-
 function currentNode() {
   if (chosen !== null) return chosen;
   if (at === 0) return data.starts[0][0];
@@ -17,6 +14,7 @@ function stretch() {
 
 function refresh() {
   fillPanel();
+  drawing.reach(currentNode());
   drawing.show(at);
   drawing.follow(currentNode(), false);
   get("scrub").value = at;
@@ -85,24 +83,7 @@ function play() {
   get("heading").setAttribute("aria-live", "off");
 }
 
-// -- folding, search, theme
-
-const unfolds = get("unfolded").content.querySelector("svg") !== null;
-
-function toggleFold() {
-  if (!unfolds) return;
-  if (!drawings.full) {
-    const svg = document.importNode(get("unfolded").content, true).querySelector("svg");
-    drawings.full = new Drawing(svg, false);
-  }
-  const next = drawing.folded ? drawings.full : drawings.folded;
-  if (!next.scale) next.scale = drawing.scale;
-  drawing.svg.replaceWith(next.svg);
-  drawing = next;
-  get("fold").textContent = drawing.folded ? "Unfold" : "Fold";
-  drawing.show(at);
-  drawing.follow(currentNode(), true);
-}
+// -- search, theme
 
 function search() {
   const words = get("search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -177,6 +158,10 @@ document.addEventListener("keydown", event => {
   if (tag === "SELECT" || type === "search") return;  // they have their own use for keys
   if (type === "range" && /^(Arrow|Page|Home|End)/.test(event.key)) return;
   if (tag === "BUTTON" && event.key === " ") return;
+  if (event.target.dataset.block && /^(Enter| )$/.test(event.key)) {
+    event.preventDefault();
+    return press(event.target);
+  }
   const action = event.shiftKey && MOVES[event.key]
     ? () => drawing.move(...MOVES[event.key]) : KEYS[event.key];
   if (!action) return;
@@ -240,8 +225,13 @@ view.addEventListener("pointermove", event => {
 view.addEventListener("pointerup", event => {
   pointers.delete(event.pointerId);
   if (dragged > 4 || pointers.size) return;
-  const group = document.elementFromPoint(event.clientX, event.clientY)?.closest("[data-node]");
-  if (group) choose(Number(group.dataset.node));
+  const group = document.elementFromPoint(event.clientX, event.clientY)
+    ?.closest("[data-node], [data-block]");
+  if (group?.dataset.node) choose(Number(group.dataset.node));
+  else if (group) press(group);
+});
+view.addEventListener("focusin", event => {
+  if (event.target.matches("[data-block]:focus-visible")) drawing.lookAt(event.target);
 });
 view.addEventListener("pointercancel", event => pointers.delete(event.pointerId));
 

@@ -3,6 +3,7 @@
 Each node, edge and cluster becomes a group that says by data attributes what it is:
 
     <g class="node operation" data-node="3">    <g class="edge" data-from="3" data-to="5">
+    <g class="cluster step" data-cluster="7" data-block="0" data-part="2">
 
 It is read as XML and written anew from elements and attributes that are known, so that nothing else
 gets into the page, whatever a name in the model says.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+from .page_blocks import Frames
 from .structure import Graph
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -30,15 +32,20 @@ _FRACTION = re.compile(r"(\.\d)\d+")
 _NUMBERED = re.compile(r"([nec])(\d+)")
 
 
-def for_page(picture: bytes, graph: Graph, name: str) -> str:
+def for_page(
+    picture: bytes, graph: Graph, name: str, frames: Frames, originals: dict[int, int]
+) -> str:
     """The text of an `<svg>` element.
 
     picture : the SVG that `dot` made of the graph; name : what a screen reader calls it
+    frames : the clusters by which blocks are unfolded; see `page_blocks`
+    originals : for each copy of a parameter the original's number, which they share on the page
     """
     root = ET.fromstring(picture)
     drawing = next(root.iter(f"{_SVG}g"))
     box = root.get("viewBox", "0 0 1 1")
-    svg = ET.Element("svg", {"viewBox": box, "role": "img", "aria-label": name})
+    role = "group" if frames else "img"  # of an image a screen reader finds no parts
+    svg = ET.Element("svg", {"viewBox": box, "role": role, "aria-label": name})
     moved = re.search(r"translate\([^)]*\)", drawing.get("transform", ""))
     inner = ET.SubElement(svg, "g", {"transform": moved.group() if moved else "translate(0 0)"})
     parts = list(drawing)
@@ -48,13 +55,15 @@ def for_page(picture: bytes, graph: Graph, name: str) -> str:
         parts = parts[1:]
     for part in parts:
         if part.tag == f"{_SVG}g":
-            inner.append(_group(part, graph))
+            inner.append(_group(part, graph, frames, originals))
         elif part.tag.removeprefix(_SVG) in _SHAPES:
             inner.append(_shape(part, True))
     return ET.tostring(svg, encoding="unicode")
 
 
-def _group(found: ET.Element, graph: Graph) -> ET.Element:
+def _group(
+    found: ET.Element, graph: Graph, frames: Frames, originals: dict[int, int]
+) -> ET.Element:
     """A node, edge or cluster with its shapes, texts and tooltip."""
     words = found.get("class", "").split()
     attributes: dict[str, str] = {}
@@ -63,12 +72,22 @@ def _group(found: ET.Element, graph: Graph) -> ET.Element:
     if numbered is not None:
         kind, number = numbered[1], int(numbered[2])
         if kind == "n":
-            attributes["data-node"] = str(number)
+            attributes["data-node"] = str(originals.get(number, number))
+            if number in originals:
+                attributes["data-copy"] = str(number)
             own_colour = graph.nodes[number].heat is not None
         elif kind == "e":
             edge = graph.edges[number]
             words.append("recurrent" if edge.label else edge.kind)
-            attributes.update({"data-from": str(edge.source), "data-to": str(edge.target)})
+            end = originals.get(edge.target, edge.target)
+            attributes.update({"data-from": str(edge.source), "data-to": str(end)})
+            if edge.target in originals:
+                attributes["data-copy"] = str(edge.target)
+        elif number in frames:
+            block, place = frames[number]
+            attributes.update({"data-cluster": str(number), "data-block": str(block)})
+            if place is not None:
+                attributes["data-part"] = str(place)
     else:  # of the legend
         title = found.findtext(f"{_SVG}title", "")
         words.append(title.removeprefix("legend_"))

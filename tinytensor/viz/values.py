@@ -21,7 +21,8 @@ class keep_values(_Setting):
 
     `with viz.keep_values():` around a forward pass lets drawings and pages show every value, after
     `backward()` too. It takes the memory of all of them. Without it a value is shown where the
-    graph keeps it for a gradient.
+    graph keeps it for a gradient. What is computed under `no_grad` in it knows where it came from
+    (see `cuts`).
 
     >>> import tinytensor as tt
     >>> x = tt.tensor(2.0, requires_grad=True)
@@ -36,13 +37,9 @@ class keep_values(_Setting):
 
 
 class _Number(int):
-    """The number of a node that carries the node's values, as a node has no place for them.
-
-    addresses : where in memory each of the outputs itself lies, by which `cuts` knows it again
-    """
+    """The number of a node that carries the node's values, as a node has no place for them."""
 
     values: Known
-    addresses: tuple[int, ...]
 
 
 def _keep(node: Node, outputs: Any) -> None:
@@ -52,20 +49,11 @@ def _keep(node: Node, outputs: Any) -> None:
     if type(carrier) is int:
         carrier = _Number(carrier)
     carrier.values = tuple(map(_copy, parts))
-    carrier.addresses = tuple(map(address_of, parts))
     node.number = carrier
 
 
 def _copy(part: Any) -> Array | None:
     return np.array(part) if isinstance(part, np.ndarray) else None
-
-
-def address_of(part: Any) -> int:
-    """Where an array begins in memory; 0 for anything else, or nothing."""
-    if not isinstance(part, np.ndarray) or not part.size:
-        return 0
-    address: int = part.__array_interface__["data"][0]
-    return address
 
 
 def of(node: Node) -> Known:
