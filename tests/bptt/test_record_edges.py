@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
-from tinytensor import bptt, nn
+from tinytensor import bptt, nn, viz
 
 T, N, INPUTS, H = 5, 3, 2, 4
 
@@ -187,6 +187,54 @@ def test_a_pass_left_out_after_zero_grad_is_no_forward_alone(kind, form):
         loss.backward()
     with pytest.raises(RuntimeError, match="after one with create_graph=True"):
         _ = rec[""].layer(0).h_grad
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.LSTMCell])
+def test_a_page_of_a_graph_in_primitives_is_no_backward_pass(kind, tmp_path):
+    model = kind(INPUTS, H).double()
+    with tt.unrolled(), bptt.record(model) as rec:
+        loss = loss_of(model, tt.randn(2, N, INPUTS).double())
+    viz.page(loss, tmp_path / "page.html")
+    assert "forward alone" in repr(rec)
+    loss.backward()
+    check_sums(rec[""], model)
+
+
+# -- several passes
+
+
+@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_a_second_pass_doubles_all_and_after_zero_grad_a_third_stands_alone(kind, unrolled):
+    model = kind(INPUTS, H).double()
+    is_layer = kind in (nn.LSTM, nn.GRU, nn.RNN)
+    with tt.unrolled() if unrolled else tt.enable_grad(), bptt.record(model) as rec:
+        if is_layer:
+            loss = sum(part.sum() for part in leaves(model(tt.randn(T, N, INPUTS).double())))
+        else:
+            state, loss = None, 0.0
+            for _ in range(T):
+                state = model(tt.randn(N, INPUTS).double(), state)
+                loss = loss + sum(part.sum() for part in leaves(state))
+    views = []
+    for _ in range(3):
+        loss.backward(retain_graph=True)
+        views.append(rec[""].layer(0))
+        if len(views) == 2:
+            rec.zero_grad()
+    once, twice, alone = views
+    states = [f"{name}_grad_immediate" for name in ("h", "c") if name in once.names]
+    for name in (*states, *(f"{name}_grad" for name in once.names)):
+        first = getattr(once, name)
+        assert first.any()
+        np.testing.assert_allclose(getattr(twice, name), 2 * first, rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(getattr(alone, name), first, rtol=1e-10, atol=1e-13)
+
+
+def leaves(nested):
+    if isinstance(nested, tt.Tensor):
+        return [nested]
+    return [leaf for part in nested for leaf in leaves(part)]
 
 
 # -- numbers that are none

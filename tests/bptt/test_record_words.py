@@ -21,7 +21,8 @@ def test_an_empty_record_says_so_and_which_layers_there_would_be():
     with bptt.record(nn.LSTM1997Cell(INPUTS, H)) as rec:
         pass
     assert repr(rec) == "Record(nothing recorded)"
-    with pytest.raises(KeyError, match=r"recorded \(nn.RNN, nn.GRU, nn.LSTM, their cells\)"):
+    known = r"recorded \(nn.RNN, nn.GRU, nn.LSTM, their cells\), .* nn.LSTM1997Cell, are not"
+    with pytest.raises(KeyError, match=known):
         rec[""]
 
 

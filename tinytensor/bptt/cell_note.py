@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Sequence
-from functools import cache, partial, wraps
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..autograd.mode import threads
-from ..autograd.node import Node
+from ..autograd.node import Output
 from ..dtypes import Array
 from ..nn.cell_kernels import StepKernel
 from ..nn.steps import Steps
-from ..tensor import Tensor
+from ..tensor import Storage, Tensor
 from .gradients import into_cell, through_weights
-from .layer_note import slope
-from .listen import listen
-from .scans import GATES, Scan
+from .listen import Ear, listen
+from .scans import GATES, Parts, Scan, sums
 
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-Parts = list[Array | None]
-
-
-class CellStep:
-    """One call of a cell. A loop makes many, so what they hold is little, and set when it comes.
-
-    x : (N, I)
-    saved : what the kernel keeps
-    h : (N, H), of a simple RNN, where that does not tell
-    arrived : the gradients that arrived at its h and c, from all sides
-    returned : what it gave back to the h and c that it started from
-    is_exact : whether these are the very arrays of the backward pass
-    is_closed : whether a pass that is a graph has come through
-    left_out : whether another has come after it
-    """
-
-    x: Array
-    saved: Any = None
-    h: Array | None = None
-    arrived: Parts | None = None
-    returned: Parts | None = None
-    is_unrolled = False
-    is_exact = True
-    is_closed = False
-    left_out = False
-
-    def add(self, arrived: Sequence[Array | None], returned: Parts) -> None:
-        """Add the gradients of a pass. What arrives is copied, a user may hold it."""
-        if self.arrived is None or self.returned is None:
-            self.arrived = [None if one is None else one.copy() for one in arrived]
-            self.returned = returned
-        else:
-            self.arrived = [_sum(*pair) for pair in zip(self.arrived, arrived, strict=True)]
-            self.returned = [_sum(*pair) for pair in zip(self.returned, returned, strict=True)]
 
 
 class CellNote:
@@ -63,10 +25,12 @@ class CellNote:
 
     kind, path : as in `Scan`
     names : of the one scan the names of its parameters
-    Gradients of several backward passes add up, as in `.grad`.
+    Gradients of several backward passes add up, as in `.grad`. The gates are computed again when
+    the record is read.
     """
 
     directions = 1
+    scans = 1
 
     def __init__(
         self,
@@ -75,185 +39,191 @@ class CellNote:
         state: Sequence[Tensor],
         weights: Sequence[Tensor | None],
     ) -> None:
-        self.kind = kernel.name.removesuffix("_cell")
         self.path = path
-        self.names = [[role for role, w in zip(_ROLES, weights, strict=True) if w is not None]]
-        self._kernel = recorded(kernel)
+        self._kernel = kernel
         self._first = [part._array.copy() for part in state]
-        self._weights = [None if one is None else one._array.copy() for one in weights]
+        self._weights: list[Any] = [None if one is None else one._array.copy() for one in weights]
         self._sources = _sources(weights)
-        self._steps: list[CellStep] = []
-        self._after: list[tuple[weakref.ref[Tensor], int, int]] = []
+        self.after: list[tuple[Storage, Array]] = []  # of the state that the loop has come to
+        self._in_graph = False  # whether that has a node
+        self._x: list[bytes] = []
+        self._states: list[bytes] = []
+        self._passes: dict[int, tuple[Any, ...]] = {}  # step -> what arrived, what it gave back
+        self._ears: dict[int, list[Ear]] = {}  # step in primitives -> those of its h and c
+        self._closed: set[int] = set()  # the steps that a pass which is a graph has come through
+        self._left_out = False
 
-    # -- written by the record, for which every line at every step counts
+    # -- written at every step, where every line counts
 
-    def next_step(self) -> Callable[..., Any]:
-        """The kernel for the call that comes."""
-        step = CellStep()
-        self._steps.append(step)
-        kernel = self._kernel
-        return partial(kernel.unrolled if threads.mode.unrolled else kernel, step=step)
+    def add(self, x: Tensor, made: Sequence[Tensor], after: Sequence[Tensor]) -> None:
+        """A call: its input, the state that the kernel made, and that as its user has it.
 
-    def stands(self, after: Sequence[Tensor]) -> None:
-        """Where the loop is; the marks change when a state is written into or cut in place."""
-        self._after = [(weakref.ref(one), one._storage[0], id(one._node)) for one in after]
+        All is copied, as it may be written into; to bytes, which is quickest.
+        """
+        edge = made[0]._node
+        if type(edge) is Output and edge.node.op is self._kernel:
+            kept: Any = edge.node.kept
+            kept.note = self, len(self._x)
+        elif edge is not None:
+            self._ears[len(self._x)] = [listen(part) for part in made]
+        self._x.append(x._array.tobytes())
+        for part in made:
+            self._states.append(part._array.tobytes())
+        self.after = [(one._storage, one._array) for one in after]
+        self._in_graph = edge is not None
 
-    def goes_on(self, given: Sequence[Tensor], weights: Sequence[Tensor | None]) -> bool:
-        """Whether a step starts where the loop is, in value and graph, with the same weights."""
-        for one, (reference, version, node) in zip(given, self._after, strict=True):
-            if reference() is not one or one._storage[0] != version or id(one._node) != node:
+    def goes_on(
+        self, kernel: StepKernel, given: Sequence[Tensor], weights: Sequence[Tensor | None]
+    ) -> bool:
+        """Whether a step starts where the loop is, in value and graph, with the same weights.
+
+        A storage counts the writes into it; a state that was cut from the graph has no node.
+        """
+        if kernel is not self._kernel:  # another nonlinearity
+            return False
+        part = 0
+        for storage, array in self.after:
+            one = given[part]
+            if one._array is not array or storage[0] or (one._node is None) is self._in_graph:
                 return False
-        for weight, (array, storage, version) in zip(weights, self._sources, strict=True):
-            if weight is not None and (
-                weight._array is not array
-                or weight._storage is not storage
-                or storage[0] != version
-            ):
+            part += 1
+        part = 0
+        for array, version in self._sources:
+            weight = weights[part]
+            if weight is not None and (weight._array is not array or weight._storage[0] != version):
                 return self._has_values(weights)
+            part += 1
         return True
 
     def _has_values(self, weights: Sequence[Tensor | None]) -> bool:
         """Whether weights have the same values, as those do that are computed at each step."""
-        self._sources = _sources(weights)
         pairs = zip(self._weights, weights, strict=True)
-        return all(
-            kept is None or one is None or np.array_equal(kept, one._array) for kept, one in pairs
-        )
+        for kept, one in pairs:
+            if kept is not None and one is not None and not np.array_equal(kept, one._array):
+                return False
+        self._sources = _sources(weights)
+        return True
+
+    def passed(self, step: int, arrived: Parts, found: Parts) -> None:
+        """Add the gradients of a pass through a step.
+
+        arrived : at its h and c, from all sides; copied, as a user may hold it
+        found : at what it was called with: x, the h and c that it started from, the weights
+        """
+        if step in self._closed:
+            self._left_out = True
+            return
+        parts = len(arrived)
+        returned = found[1 : 1 + parts]
+        if step in self._passes:
+            before = self._gradients(step)
+            arrived = sums(before[:parts], arrived)
+            returned = sums(before[parts:], returned)
+        copies = [None if one is None else one.tobytes() for one in arrived]
+        self._passes[step] = (*copies, *returned)
+
+    def close(self, step: int) -> None:
+        """After a pass that is a graph: what comes later may be a second derivative."""
+        self._closed.add(step)
 
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or pickle: without what only a loop that goes on needs."""
-        return {**self.__dict__, "_kernel": None, "_sources": [], "_after": []}
+        return {**self.__dict__, "_sources": [], "after": []}
 
     # -- read by the record
 
-    def _done(self) -> list[CellStep]:
-        """The steps, without a last one that failed."""
-        return [step for step in self._steps if step.saved is not None]
+    @property
+    def kind(self) -> str:
+        return self._kernel.name.removesuffix("_cell")
 
     @property
-    def scans(self) -> int:
-        """One, as soon as there is a step."""
-        return int(bool(self._done()))
+    def names(self) -> list[list[str]]:
+        pairs = zip(_ROLES, self._weights, strict=True)
+        return [[role for role, weight in pairs if weight is not None]]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for step in self._steps:
-            step.arrived = step.returned = None
-            step.left_out = False
+        self._passes.clear()
+        self._left_out = False
+        for ears in self._ears.values():
+            for ear in ears:
+                ear.forget()
 
     def scan(self, number: int) -> Scan:
         """The loop as one direction of one layer."""
         assert number == 0
-        done = self._done()
         first = self._first
-        states = _joined(_states(self.kind, first, done))
-        gates = _joined([_gates(self.kind, step.saved) for step in done])
-        named = (*GATES[self.kind], "q") if self.kind == "gru" else GATES[self.kind]
-        weights = dict(zip(_ROLES, self._weights, strict=True))
-        with_c = self.kind == "lstm"
+        batch, length = len(first[0]), len(self._x)
+        parts = len(first)
+        x = self._rows(self._x, self._weights[0].shape[1])
+        h, *c = (self._rows(self._states[k::parts], first[k].shape[1]) for k in range(parts))
         scan = Scan(
-            self.kind, self.path, 0, "forward", Steps((len(first[0]),) * len(done), len(first[0])),
-            None, len(done), weights, {role: role for role in self.names[0]},
-            None, np.concatenate([step.x for step in done]), first[0],
-            first[1] if with_c else None, states[0], states[1] if with_c else None,
-            dict(zip(named, gates, strict=True)), left_out=any(step.left_out for step in done),
+            self.kind, self.path, 0, "forward", Steps((batch,) * length, batch), None, length,
+            dict(zip(_ROLES, self._weights, strict=True)), {role: role for role in self.names[0]},
+            None, x, first[0], first[1] if c else None, h, c[0] if c else None, {},
+            left_out=self._left_out,
         )  # fmt: skip
-        if any(step.arrived is not None for step in done):
-            self._with_gradients(scan, done)
+        self._with_gates(scan)
+        arrived = {step: self._gradients(step)[:parts] for step in self._passes}
+        for step, ears in self._ears.items():
+            if any(ear.total is not None for ear in ears):
+                arrived[step] = [ear.total for ear in ears]
+            scan.left_out |= any(ear.left_out for ear in ears)
+        if arrived:
+            self._with_gradients(scan, arrived)
         return scan
 
+    def _gradients(self, step: int) -> Parts:
+        """What arrived at the h and c of a step, then what it gave back to those before it."""
+        like = self._first[0]
+        return [
+            np.frombuffer(one, like.dtype).reshape(like.shape) if type(one) is bytes else one
+            for one in self._passes[step]
+        ]
+
+    def _rows(self, blocks: Sequence[bytes], features: int) -> Array:
+        """What belongs to the steps as (rows, features)."""
+        first = self._first[0]
+        joined = np.frombuffer(bytearray(b"".join(blocks)), first.dtype)
+        return joined.reshape(len(blocks) * len(first), features)
+
+    @np.errstate(all="ignore")
+    def _with_gates(self, scan: Scan) -> None:
+        """Write the gates into a scan: what the kernel made of each step, made again."""
+        starts = scan.starts()
+        batch = len(scan.h0)
+        states, gates = [], []
+        for t in range(scan.length):
+            rows = slice(t * batch, (t + 1) * batch)
+            parts = [part[rows] for part in starts]
+            state, saved = self._kernel.forward(scan.x[rows], *parts, *self._weights)
+            states.append(state)
+            gates.append(_gates(self.kind, saved))
+        named = (*GATES[self.kind], "q") if self.kind == "gru" else GATES[self.kind]
+        scan.gates.update(zip(named, _joined(gates), strict=True))
+        _check_states(scan, *_joined(states))
+
     @np.errstate(over="ignore", invalid="ignore")
-    def _with_gradients(self, scan: Scan, done: list[CellStep]) -> None:
+    def _with_gradients(self, scan: Scan, arrived: dict[int, Parts]) -> None:
         """Write the gradients into a scan."""
-        dh, dc_arrived = _rows(scan, [step.arrived for step in done])
+        dh, dc_arrived = _rows(scan, arrived)
         dc = None
-        if dc_arrived is not None:  # unlike a kernel, a hook at c sees what comes from h
-            in_kernel = np.repeat([not step.is_unrolled for step in done], len(scan.h0))
-            dc = dc_arrived + into_cell(scan, dh) * in_kernel[:, None].astype(dh.dtype)
+        if dc_arrived is not None:  # unlike a kernel, an ear at c hears what comes from h
+            in_kernel = [step not in self._ears for step in range(scan.length)]
+            each = np.repeat(in_kernel, len(scan.h0))[:, None].astype(dh.dtype)
+            dc = dc_arrived + into_cell(scan, dh) * each
         scan.dz, scan.du = _pre_activations(scan, dh, dc)
         first = (scan.h0,) if scan.c0 is None else (scan.h0, scan.c0)
         scan.d_last = tuple(np.zeros_like(part) for part in first)
-        if not all(step.is_exact for step in done):
+        if self._ears or self._closed:  # not all is known from the backward pass itself
             scan.dy, scan.dc_in = _immediate(scan, scan.du, dh, dc)
             return
-        from_next, dc_from_next = _rows(scan, [*(step.returned for step in done[1:]), None])
+        parts = len(first)
+        returned = {step - 1: self._gradients(step)[parts:] for step in self._passes}
+        from_next, dc_from_next = _rows(scan, returned)
         scan.dy = dh - from_next
         if dc_arrived is not None:
             scan.dc_in = dc_arrived - dc_from_next
-
-
-class RecordedKernel(StepKernel):
-    """The kernel of a cell, which writes on a `CellStep` what goes through it."""
-
-    def __init__(self, kernel: StepKernel) -> None:
-        is_simple = kernel.name.startswith("rnn")
-
-        @wraps(kernel.forward)  # a drawing has the names of its arguments
-        def forward(*arrays: Any, step: CellStep) -> Any:
-            outputs, saved = kernel.forward(*arrays)
-            step.x = arrays[0].copy()
-            step.saved = saved
-            if is_simple:
-                step.h = outputs[0].copy()
-            return outputs, saved
-
-        def reference(*tensors: Any, step: CellStep) -> Any:
-            return kernel.reference(*tensors)
-
-        super().__init__(forward, kernel.backward, reference, kernel.outputs)
-
-    def differentiate(
-        self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], create_graph: bool
-    ) -> Any:
-        arrays, saved, static = node.saved
-        step = static["step"]
-        if not create_graph:
-            found = self.backward(g, saved, arrays, tuple([edge is not None for edge in edges]))
-            if step.is_closed:
-                step.left_out = True
-            else:
-                step.add(g, found[1 : 1 + len(g)])
-            return found
-        if step.is_closed:
-            step.left_out = True
-        else:
-            # The reference is differentiated; this is for the step alone. What comes later may be
-            # a second derivative.
-            plain = [None if one is None else one._array for one in g]
-            needs = tuple([edge is not None for edge in node.edges])
-            found = self.backward(plain, saved, arrays, needs)
-            step.add(plain, found[1 : 1 + len(g)])
-            step.is_exact = False
-            step.is_closed = True
-        return super().differentiate(node, edges, g, create_graph)
-
-    def unrolled(self, *inputs: Tensor | None, step: CellStep) -> tuple[Tensor, ...]:
-        """A call in primitives, where hooks see the gradients; the kernel runs for the note."""
-        outputs = self(*inputs, step=step)
-        step.is_unrolled = True
-        step.is_exact = False
-        arrays = [None if one is None else one._array for one in inputs]
-        threads.mode.run(partial(self.forward, *arrays, step=step))
-        for part, output in enumerate(outputs):
-            listen(output, partial(_arrive, step, part, len(outputs)), step)
-        return outputs
-
-
-recorded = cache(RecordedKernel)
-
-
-def _arrive(step: CellStep, place: int, parts: int, g: Array) -> None:
-    """Add what a hook has seen."""
-    arrived: Parts = [None] * parts
-    arrived[place] = g
-    step.add(arrived, [None] * parts)
-
-
-def _sum(before: Array | None, gradient: Array | None) -> Array | None:
-    """The sum of what there is; nothing is written into what others may refer to."""
-    if gradient is None:
-        return before
-    return gradient.copy() if before is None else before + gradient
 
 
 def _joined(steps: list[Any]) -> list[Array]:
@@ -261,39 +231,39 @@ def _joined(steps: list[Any]) -> list[Array]:
     return [np.concatenate(parts) for parts in zip(*steps, strict=True)]
 
 
-def _rows(scan: Scan, steps: Sequence[Parts | None]) -> tuple[Array, Any]:
+def _rows(scan: Scan, steps: dict[int, Parts]) -> tuple[Array, Any]:
     """The gradients at h, and at c if there is one, of all steps; 0 where there is none."""
     zero = np.zeros_like(scan.h0)
     found: list[Any] = [None, None]
     for part in range(1 if scan.c is None else 2):
-        column = [None if parts is None else parts[part] for parts in steps]
+        column = [steps[t][part] if t in steps else None for t in range(scan.length)]
         found[part] = np.concatenate([zero if one is None else one for one in column])
     return found[0], found[1]
 
 
 def _sources(weights: Sequence[Tensor | None]) -> list[Any]:
-    """Each weight's memory, what counts the writes into it, and their number."""
-    return [
-        (None, None, 0) if one is None else (one._array, one._storage, one._storage[0])
-        for one in weights
-    ]
+    """Each weight's memory and the number of the writes into it."""
+    return [(None, 0) if one is None else (one._array, one._storage[0]) for one in weights]
 
 
-def _states(kind: str, first: Sequence[Array], steps: Sequence[CellStep]) -> list[list[Array]]:
-    """The parts of the state after each step, from what its kernel keeps, bit for bit its own."""
-    found: list[list[Any]] = []
-    c = first[-1]
-    for step in steps:
-        if kind == "lstm":
-            i, f, g, o = step.saved.gates
-            c = f * c + i * g
-            found.append([o * step.saved.tanh_c, c])
-        elif kind == "gru":
-            _, z, n = step.saved.gates
-            found.append([z * step.saved.h_less_n + n])
-        else:
-            found.append([step.h])
-    return found
+def _check_states(scan: Scan, h: Array, c: Array | None = None) -> None:
+    """Warn where the states are not those that the recorded weights give."""
+    read = np.concatenate([scan.x, *scan.starts()], axis=1)
+    weights = np.concatenate([one.ravel() for one in scan.weights.values() if one is not None])
+    sums = 1 + read.shape[1] * abs(weights).max(initial=0) * abs(read).max(axis=1, initial=1)
+    limit = 32 * np.finfo(h.dtype).eps * sums[:, None]  # above what another order of sums does
+    differs = abs(h - scan.h) > limit
+    if c is not None:
+        differs |= abs(c - scan.c) > limit
+    steps = np.flatnonzero(differs.reshape(scan.length, -1).any(axis=1))
+    if len(steps):
+        where = f" over {scan.path!r}" if scan.path else ""
+        warnings.warn(
+            f"bptt.record: expected the weights of a loop{where} to stay as at its first step, got "
+            f"others at step {steps[0]}: they were written into, as through `.data`, and the "
+            "backward pass and this record mix them; write under no_grad, and detach the state",
+            stacklevel=7,
+        )
 
 
 def _gates(kind: str, saved: Any) -> tuple[Array, ...]:
@@ -325,7 +295,7 @@ def _pre_activations(scan: Scan, dh: Array, dc: Array | None) -> tuple[Array, Ar
         da_r = da_n * q * r * (1 - r)
         sides = (da_r, da_z, da_n), (da_r, da_z, da_n * r)
         return np.concatenate(sides[0], axis=1), np.concatenate(sides[1], axis=1)
-    dz = dh * slope(scan.kind, "h", scan.h)
+    dz = dh * (scan.h > 0 if scan.kind == "rnn_relu" else 1 - scan.h * scan.h)
     return dz, dz
 
 

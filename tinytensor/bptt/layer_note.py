@@ -8,8 +8,6 @@ what arrives from outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,34 +16,40 @@ from ..dtypes import Array
 from ..nn.states import DIRECTIONS
 from ..nn.steps import Steps
 from ..tensor import Tensor
-from .listen import listen
-from .scans import GATES, Scan
+from .listen import Ear, listen
+from .scans import GATES, Scan, sums
+from .through_time import back_through_time
 
 _ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
-@dataclass(eq=False)
 class _Left:
-    """Of one scan: all as in `Scan`, δ by the gate."""
+    """Of one scan: all as in `Scan`.
 
-    x: Array
-    first: tuple[Array, ...]
-    weights: tuple[Any, ...]
-    parts: tuple[Array, ...]  # h, in an LSTM c, the gates; (rows, features)
-    dz: dict[str, Array] = field(default_factory=dict)
-    arrived: dict[str, Array] = field(default_factory=dict)  # at h, c and the gates, from outside
-    d_last: tuple[Array, ...] | None = None
-    left_out: bool = False  # as in `Scan`
+    parts : h, in an LSTM c, the gates; (rows, features)
+    arrived : what came from outside at these, None where nothing did, then what came at the last
+        states
+    dz : δ by the gate
+    ears : in primitives, (name, what has come to it), for each output and each part kept for a user
+    """
 
-    def enter(self, name: str, gradient: Array) -> None:
-        """Add what arrives at h, c or a gate from outside."""
-        self.reached()
-        _add(self.arrived, name, _rows(gradient))
+    arrived: list[Array | None] | None = None
+    dz: dict[str, Array] | None = None
+    left_out = False
 
-    def reached(self) -> None:
-        """Take down that a backward pass has come here."""
-        if self.d_last is None:
-            self.d_last = tuple(np.zeros_like(part) for part in self.first)
+    def __init__(
+        self,
+        x: Array,
+        first: Sequence[Array],
+        weights: Sequence[Any],
+        parts: Sequence[Array],
+        ears: Sequence[tuple[str, Ear]] = (),
+    ) -> None:
+        self.x = x
+        self.first = first
+        self.weights = weights
+        self.parts = parts
+        self.ears = ears
 
 
 class LayerNote:
@@ -57,18 +61,20 @@ class LayerNote:
     Gradients of several backward passes add up, as in `.grad`.
     """
 
+    steps: Steps  # as soon as there are scans
+
     def __init__(
         self, kind: str, path: str, scans: Sequence[Sequence[str | None]], directions: int
     ) -> None:
         self.kind = kind
         self.path = path
-        self.names = [tuple(names) for names in scans]
+        self.names = scans
         self.directions = directions
         self.parts = "hc" if kind == "lstm" else "h"
-        self.steps = Steps((), 0)
         self.order: Array | None = None
         self.length = 0
         self._left: list[_Left] = []
+        self._ears_last: tuple[Ear, ...] = ()  # of a call in primitives, what comes to its ends
         self._is_closed = False
 
     # -- written by nn
@@ -89,14 +95,14 @@ class LayerNote:
         """From the kernel: of each layer its input, of each scan h, c and gates of all steps."""
         self.steps = steps
         self.length = self.length or len(steps.sizes)
-        for number, (own, found) in enumerate(zip(weights, parts, strict=True)):
+        for number, own in enumerate(weights):
             x = inputs[number // self.directions]
             self._left.append(
                 _Left(
                     x.copy() if number < self.directions else x,
-                    tuple([state[number].copy() for state in states]),
-                    tuple([None if one is None else one.copy() for one in own]),
-                    found,
+                    [state[number].copy() for state in states],
+                    [None if one is None else one.copy() for one in own],
+                    parts[number],
                 )
             )
 
@@ -107,29 +113,26 @@ class LayerNote:
         left = self._left[number]
         if self._is_closed:
             left.left_out = True
-            return
-        before = left.d_last
-        if before is None:
-            left.d_last = tuple([part.copy() for part in d_last])
+        elif left.arrived is None:
+            left.arrived = [None if one is None else one.copy() for one in (*gradients, *d_last)]
         else:
-            left.d_last = tuple([a + b for a, b in zip(before, d_last, strict=True)])
-        names = self.parts + GATES[self.kind]
-        for name, gradient in zip(names, gradients, strict=True):
-            if gradient is not None:
-                _add(left.arrived, name, gradient.copy())
+            left.arrived = sums(left.arrived, (*gradients, *d_last))
 
     def differentiated(self, number: int, dz: dict[str, Array]) -> None:
         """From the kernel, of a scan: δz by the gate."""
+        left = self._left[number]
         if self._is_closed:
             return
-        for name, gradient in dz.items():
-            _add(self._left[number].dz, name, gradient)
+        if left.dz is not None:
+            dz = {name: left.dz[name] + part for name, part in dz.items()}
+        left.dz = dz
 
     def close(self) -> None:
         """From the kernel, after a pass that is a graph: a later one may be a second derivative."""
         self._is_closed = True
 
-    # The same of the driver in primitives, where hooks see the gradients.
+    # The same of the driver in primitives, which tells no gradients. They are listened for where
+    # they enter; those inside follow from them.
 
     def unrolled(
         self,
@@ -146,31 +149,22 @@ class LayerNote:
         columns = zip(*((*state, *gates) for state, gates in found), strict=True)
         left = _Left(
             _rows(x._array).copy(),
-            tuple(part._array.copy() for part in first),
-            tuple(None if one is None else one._array.copy() for one in weights),
-            tuple(np.concatenate([part._array for part in column]) for column in columns),
+            [part._array.copy() for part in first],
+            [None if one is None else one._array.copy() for one in weights],
+            [np.concatenate([part._array for part in column]) for column in columns],
+            [("h", listen(output))],
         )
         self._left.append(left)
-        names = GATES[self.kind]
-        starts = self.steps.starts
-        # Without any step, the driver ran one of no sequences: it has no rows.
-        for begin, end, (state, gates) in zip(starts, starts[1:], found, strict=False):
-            rows = slice(begin, end)
-            for name, gate in zip(names or "h", gates or state, strict=True):
-                own_slope = slope(self.kind, name, gate._array)
-                listen(gate, partial(_at_step, left, name, rows, own_slope), left)
-        listen(output, partial(left.enter, "h"), left)
 
     def unrolled_kept(self, number: int, parts: Sequence[Tensor]) -> None:
         """Of a scan: its states and gates, joined for the user's own use."""
-        for name, part in zip(self.parts + GATES[self.kind], parts, strict=True):
-            left = self._left[number]
-            listen(part, partial(left.enter, name), left)
+        left = self._left[number]
+        names = self.parts + GATES[self.kind]
+        left.ears = [*left.ears, *zip(names, map(listen, parts), strict=True)]
 
     def unrolled_last(self, finals: Sequence[Tensor]) -> None:
         """The last states of all scans, (scans, N, features) for each part."""
-        for k, final in enumerate(finals):
-            listen(final, partial(_at_last, self._left, k), self._left[0])
+        self._ears_last = tuple(map(listen, finals))
 
     # -- read by the record
 
@@ -193,26 +187,49 @@ class LayerNote:
         )  # fmt: skip
         if self.kind == "gru":
             gates["q"] = _q(scan)
-        if left.d_last is not None:
-            self._with_gradients(scan, left)
+        if left.ears:
+            self._with_heard(scan, left, number)
+        elif left.arrived is not None and left.dz is not None:
+            ends = len(left.arrived) - len(self.parts)
+            arrived = zip(self.parts + GATES[self.kind], left.arrived[:ends], strict=True)
+            self._with_entering(scan, dict(arrived), left.arrived[ends:])
+            self._with_kept(scan, left.dz)
         return scan
 
+    def _with_entering(
+        self, scan: Scan, arrived: dict[str, Array | None], d_last: Sequence[Any]
+    ) -> None:
+        """Write into a scan what enters it from outside."""
+        dy = arrived.pop("h", None)
+        scan.dy = np.zeros_like(scan.h) if dy is None else dy
+        scan.dc_in = arrived.pop("c", None)
+        scan.gates_in = {name: one for name, one in arrived.items() if one is not None}
+        scan.d_last = tuple([part.copy() for part in d_last])
+
     @np.errstate(over="ignore", invalid="ignore")
-    def _with_gradients(self, scan: Scan, left: _Left) -> None:
-        """Write the gradients into a scan."""
-        names = GATES[self.kind] or "h"
-        arrived = left.arrived
-        zero = np.zeros_like(scan.gates[names[0]] if scan.gates else scan.h)
-        parts = [left.dz.get(name, zero) for name in names]
+    def _with_kept(self, scan: Scan, dz: dict[str, Array]) -> None:
+        """Write into a scan the δz of the kernel."""
+        parts = [dz[name] for name in GATES[self.kind] or "h"]
         scan.dz = scan.du = np.concatenate(parts, axis=1)
         if self.kind == "gru":
             scan.du = np.concatenate([*parts[:2], parts[2] * scan.gates["r"]], axis=1)
-        dy = arrived.get("h")
-        scan.dy = np.zeros_like(scan.h) if dy is None else dy
-        scan.dc_in = arrived.get("c")
-        scan.gates_in = {name: arrived[name] for name in GATES[self.kind] if name in arrived}
-        assert left.d_last is not None
-        scan.d_last = tuple(part.copy() for part in left.d_last)
+
+    def _with_heard(self, scan: Scan, left: _Left, number: int) -> None:
+        """Write into a scan in primitives what has come to it, and the δz that follows."""
+        ears = [*(ear for _, ear in left.ears), *self._ears_last]
+        scan.left_out = any(ear.left_out for ear in ears)
+        if all(ear.total is None for ear in ears):
+            return
+        arrived: dict[str, Array | None] = {}
+        for name, ear in left.ears:
+            if ear.total is not None:
+                (arrived[name],) = sums([arrived.get(name)], [_rows(ear.total)])
+        d_last = [
+            np.zeros_like(first) if ear.total is None else ear.total[number]
+            for first, ear in zip(left.first, self._ears_last, strict=True)
+        ]
+        self._with_entering(scan, arrived, d_last)
+        back_through_time(scan)
 
     @property
     def scans(self) -> int:
@@ -222,39 +239,12 @@ class LayerNote:
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for left in self._left:
-            left.dz.clear()
-            left.arrived.clear()
-            left.d_last = None
+            left.arrived = left.dz = None
             left.left_out = False
-
-
-def _add(sums: dict[str, Array], name: str, gradient: Array) -> None:
-    """Add to a sum without writing into it: others may refer to it."""
-    before = sums.get(name)
-    sums[name] = gradient if before is None else before + gradient
-
-
-def _at_step(left: _Left, name: str, rows: slice, slope: Array, g: Array) -> None:
-    """Add the gradient at a gate of one step, or at h, times its slope."""
-    left.reached()
-    total = left.dz.get(name)
-    if total is None:
-        total = left.dz[name] = np.zeros((len(left.x), g.shape[1]), g.dtype)
-    total[rows] += g * slope
-
-
-def _at_last(left: list[_Left], part: int, g: Array) -> None:
-    for own, gradient in zip(left, g, strict=True):
-        own.reached()
-        assert own.d_last is not None
-        own.d_last[part][...] += gradient
-
-
-def slope(kind: str, name: str, y: Array) -> Array:
-    """The derivative of a gate, or of h in a simple RNN, by its pre-activation."""
-    if kind == "rnn_relu":
-        return (y > 0).astype(y.dtype)
-    return 1 - y * y if name in "gnh" else y * (1 - y)
+            for _, ear in left.ears:
+                ear.forget()
+        for ear in self._ears_last:
+            ear.forget()
 
 
 def _rows(array: Array) -> Array:

@@ -1,51 +1,54 @@
-"""Hooks of a record, where no kernel tells it the gradients: they come after all of the user's."""
+"""What gradients come to a tensor, where no kernel tells a record of them: in primitives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
 from typing import Any
 
-from ..autograd.hooks import Registry
-from ..autograd.node import edge_of, watchers_of
+from ..autograd.node import watchers_of
 from ..dtypes import Array
 from ..tensor import Tensor
 
 
-def listen(tensor: Tensor, take: Callable[[Array], None], owner: Any) -> None:
-    """Hand on each gradient that comes to a new tensor, as the user's hooks leave it.
+class Ear:
+    """The gradients that have come to a tensor, as the user's hooks left them: their sum.
 
-    owner : has `left_out`, which is set when a gradient is not handed on, see `_Listener`
+    total : None if none has come
+    left_out : whether one is not in it, as it came after one of a pass that was a graph, and may be
+        a second derivative
+
+    To the engine it is a tensor that called `retain_grad`, which hears after all hooks, as long as
+    it is there. What it is told to have as `.grad` is a copy of the gradient of this pass.
     """
-    if tensor.requires_grad:
-        watchers, _ = watchers_of(edge_of(tensor))
-        if type(watchers.hooks) is Registry:
-            watchers.hooks = _LateHooks(watchers.hooks)
-        tensor.register_hook(_Listener(take, owner))
 
+    total: Array | None = None  # at every step there may be one: it is made without a call
+    left_out = False
+    _was_graph = False
 
-class _Listener:
-    """A hook. A later pass through a pass that was a graph itself is not of the first order."""
+    @property
+    def _grad(self) -> None:
+        return None
 
-    def __init__(self, take: Callable[[Array], None], owner: Any) -> None:
-        self._take = take
-        self._owner = owner
-        self._was_graph = False
-
-    def __call__(self, g: Tensor) -> None:
+    @_grad.setter
+    def _grad(self, g: Tensor) -> None:
         if self._was_graph:
-            self._owner.left_out = True
+            self.left_out = True
             return
-        self._was_graph = g.requires_grad
-        self._take(g._array.copy())
+        if g._requires_grad:
+            self._was_graph = True
+        self.total = g._array if self.total is None else self.total + g._array
+
+    def forget(self) -> None:
+        """Begin anew, but not with what may be a second derivative."""
+        self.total = None
+        self.left_out = False
 
 
-class _LateHooks(Registry):
-    """The hooks of a node, those that listen last: a user's hook may change the gradient."""
-
-    __slots__ = ()
-
-    def __setitem__(self, key: int, entry: Any) -> None:
-        super().__setitem__(key, entry)
-        late = [key for key, (_, hook) in self.items() if isinstance(hook, _Listener)]
-        for key in late:
-            super().__setitem__(key, self.pop(key))
+def listen(tensor: Tensor) -> Ear:
+    """An ear for a tensor that an operation has just made; without a graph it hears nothing."""
+    ear = Ear()
+    if tensor._node is not None:
+        watchers, index = watchers_of(tensor._node)
+        retained: Any = (index, weakref.ref(ear))
+        watchers.retained.append(retained)
+    return ear

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import indent
 from typing import Any, SupportsIndex
 
 from ..dtypes import Array
-from ..nn.cell_kernels import StepKernel
 from ..nn.cells import RNNCellBase
 from ..nn.module import Module
 from ..nn.recording import opened
 from ..nn.recurrent import RNNBase
 from ..nn.states import DIRECTIONS
-from ..tensor import Tensor
 from .cell_note import CellNote
 from .layer_note import LayerNote
+from .loops import Loops
 from .truncation import Truncation
 from .view import View
 
@@ -32,7 +31,8 @@ def record(model: Module) -> Record:
         rec["lstm"].layer(0, "forward").c_grad    # (T, N, H)
 
     Recorded are `nn.RNN`, `nn.GRU`, `nn.LSTM` and loops over their cells, if they are the model or
-    in it, when the model runs in this thread inside the block, with or without `no_grad`. The model
+    in it, when the model runs in this thread inside the block, with or without `no_grad`. Not
+    recorded are cells of one's own, with `nn.LSTM1997Cell` and `nn.LayerNormLSTMCell`. The model
     runs as it would, on its kernels, and under `tt.unrolled()` in primitives. A backward pass is
     recorded whenever it comes through what was recorded, in the block or after it, that of
     `autograd.grad` too, which adds to no `.grad`; gradients of several add up; see
@@ -42,11 +42,13 @@ def record(model: Module) -> Record:
     Memory: what the kernels keep for the backward pass, not let go after it, with δz and what
     arrived at the outputs: for each layer and direction T N (11 H + I) numbers in an LSTM, T N
     (8 H + I) in a GRU, T N (3 H + I) in an RNN, in place of what the backward pass would free; and
-    the weights once. A loop over cells: T N (9 H + I), (7 H + I), (4 H + I). All else is computed
-    when asked for. A layer with `checkpoint_every` keeps all while it is recorded. The memory goes
-    when the record goes; one that was made for each training step holds that of one step.
+    the weights once. A loop over cells: T N (6 H + I), (3 H + I), (3 H + I). All else is computed
+    when asked for, as the gates of a loop, or of a layer in primitives the gradients inside, which
+    follow from what entered it. A layer with `checkpoint_every` keeps all while it is recorded. The
+    memory goes when the record goes; one that was made for each training step holds that of one.
 
-    Time: about 5 to 15 hundredths of a training step, most for the smallest.
+    Time: about 5 to 15 hundredths of a training step, most for the smallest; up to half of one for
+    a tiny `nn.LSTM`, whose layers run as one compiled call only while nothing is recorded.
 
     Raises TypeError for what is no Module, RuntimeError for a record inside another.
     """
@@ -62,14 +64,14 @@ class Record:
     """What was recorded: `rec[path]` is the last call of a module, `rec.calls(path)` are all."""
 
     def __init__(self, model: Module) -> None:
-        self._places = {
-            id(module): (path, module)
-            for path, module in model.named_modules()
-            if isinstance(module, RNNBase | RNNCellBase)
-        }
         self._notes: dict[str, list[LayerNote | CellNote]] = {}
-        self._loops: dict[int, CellNote] = {}  # id of the h that a loop has come to -> the loop
-        self._loop: CellNote | None = None  # that of the step being made
+        self._layers: dict[int, tuple[str, RNNBase]] = {}
+        self._cells: dict[int, Loops] = {}
+        for path, module in model.named_modules():
+            if isinstance(module, RNNBase):
+                self._layers[id(module)] = path, module
+            elif isinstance(module, RNNCellBase):
+                self._cells[id(module)] = Loops(path, module, self._notes)
 
     def __enter__(self) -> Record:
         if opened.recorder is not None:
@@ -82,8 +84,8 @@ class Record:
 
     def __exit__(self, *error: object) -> None:
         opened.recorder = None
-        self._loop = None
-        self._loops.clear()
+        for loops in self._cells.values():
+            loops.end()
 
     # -- reading
 
@@ -98,7 +100,7 @@ class Record:
         if not found:
             known = ", ".join(map(repr, self.paths)) or (
                 "none: no recurrent layer was called that is recorded (nn.RNN, nn.GRU, nn.LSTM, "
-                "their cells)"
+                "their cells), and cells of one's own, as nn.LSTM1997Cell, are not"
             )
             cure = "; the model itself is the layer: rec['']" if self.paths == [""] else ""
             raise KeyError(f"record: expected one of {known}; got {path!r}{cure}")
@@ -155,13 +157,13 @@ class Record:
 
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or pickle: what was recorded, without the model."""
-        return {**self.__dict__, "_places": {}, "_loops": {}, "_loop": None}
+        return {**self.__dict__, "_layers": {}, "_cells": {}}
 
-    # -- written by nn, see `nn.recording`
+    # -- called by nn, see `nn.recording`; a cell tells its calls to its `Loops`
 
     def _layer(self, module: RNNBase) -> LayerNote | None:
         """A note for a call of a layer; None if it is not in the model."""
-        path, _ = self._places.get(id(module), (None, None))
+        path, _ = self._layers.get(id(module), (None, None))
         if path is None:
             return None
         directions = 2 if module.bidirectional else 1
@@ -171,37 +173,10 @@ class Record:
 
     def _ordered(self, module: Module, order: Array, length: int) -> None:
         """In which order the sequences of the last call of a layer are, and of how many steps."""
-        path, _ = self._places.get(id(module), (None, None))
+        path, _ = self._layers.get(id(module), (None, None))
         note = None if path is None else self._notes[path][-1]
         if isinstance(note, LayerNote):
             note.ordered(order, length)
-
-    def _step(
-        self,
-        cell: RNNCellBase,
-        kernel: StepKernel,
-        given: Sequence[Tensor] | None,
-        state: Sequence[Tensor],
-        weights: Sequence[Tensor | None],
-    ) -> Callable[..., Any]:
-        """The kernel for a call of a cell; it itself if the cell is not in the model."""
-        path, _ = self._places.get(id(cell), (None, None))
-        if path is None:
-            return kernel
-        note = None if given is None else self._loops.pop(id(given[0]), None)
-        if note is None or note.path != path or not note.goes_on(given or (), weights):
-            note = CellNote(kernel, path, state, weights)
-            self._notes.setdefault(path, []).append(note)
-        self._loop = note
-        return note.next_step()
-
-    def _stepped(self, after: Sequence[Tensor]) -> None:
-        """The state that a call of a cell gives to its user, from which a loop may go on."""
-        note = self._loop
-        if note is not None:
-            note.stands(after)
-            self._loops[id(after[0])] = note
-            self._loop = None
 
 
 class RecordedLayer:
@@ -209,8 +184,9 @@ class RecordedLayer:
 
     For a cell in a learner's own loop it is a run of calls, each of which starts from the very
     states that the one before it gave; any other call begins a new one, as does a change of the
-    weights. It is layer 0, forward, and its steps are the calls. Writing *into* `weight.data` is a
-    change that nobody sees, nor does the backward pass, whose gradient is wrong then: write under
+    weights. It is layer 0, forward, and its steps are the calls. A change *into* `weight.data` is
+    one that neither the loop nor the backward pass sees, whose gradient is wrong then. A record
+    warns of it when it is read, as the states are not those of the first weights: write under
     `no_grad`, and detach the state.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,8 @@ from ..dtypes import Array
 from ..nn.steps import Steps
 
 GATES = {"lstm": "ifgo", "gru": "rzn", "rnn_tanh": "", "rnn_relu": ""}  # in the weights' rows
+
+Parts = Sequence[Array | None]  # gradients at several places, None where there is none
 
 
 @dataclass(eq=False)
@@ -150,3 +153,14 @@ class Scan:
             found[own] = carried[: sizes[t]]
             carried[: sizes[t]] = rows[own]
         return found
+
+
+def sums(before: Parts, gradients: Parts) -> list[Array | None]:
+    """Of two passes, part by part; nothing is written into what others may refer to."""
+    found = []
+    for one, gradient in zip(before, gradients, strict=True):
+        if one is None or gradient is None:
+            found.append(one if gradient is None else gradient.copy())
+        else:
+            found.append(one + gradient)
+    return found

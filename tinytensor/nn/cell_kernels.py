@@ -55,9 +55,13 @@ Gradients = list[Array | None]
 
 
 class _Versions(tuple[Any, ...]):
-    """The versions of the inputs that the backward reads; `all` has those of every input."""
+    """The versions of the inputs that the backward reads; `all` has those of every input.
+
+    note : None, or what a record has the backward pass write on, and which of its steps this is
+    """
 
     all: tuple[Any, ...]
+    note: tuple[Any, int] | None = None
 
 
 class StepKernel(Kernel):
@@ -82,15 +86,26 @@ class StepKernel(Kernel):
     def differentiate(
         self, node: Node, edges: tuple[Any, ...], g: tuple[Any, ...], create_graph: bool
     ) -> Any:
-        if not create_graph:
-            return super().differentiate(node, edges, g, create_graph)
+        arrays, saved, _ = node.saved
         kept: Any = node.kept
+        if not create_graph:
+            found = self.backward(g, saved, arrays, tuple([edge is not None for edge in edges]))
+            if kept.note is not None:
+                note, step = kept.note
+                note.passed(step, g, found)
+            return found
         node.kept = kept.all  # the reference reads every input
         try:
             check_changed(node, create_graph)
         finally:
             node.kept = kept
-        return super().differentiate(node, edges, g, create_graph)
+        if kept.note is not None:  # the reference is differentiated; this is for the note alone
+            note, step = kept.note
+            plain = [None if one is None else one._array for one in g]
+            needs = tuple([edge is not None for edge in node.edges])
+            note.passed(step, plain, self.backward(plain, saved, arrays, needs))
+            note.close(step)
+        return self._differentiate_reference(node, edges, g, {})
 
 
 @functools.cache
@@ -105,9 +120,17 @@ def _those_read(needs: Needs) -> Callable[[Any], Any]:
 
 
 def _step_kernel(
-    *, backward: Callable[..., Any], reference: Callable[..., Any], outputs: tuple[str, ...]
+    *, backward: Callable[..., Any], cell: scan.Cell, absent: int, outputs: tuple[str, ...]
 ) -> Callable[[Callable[..., Any]], StepKernel]:
-    """Declare the kernel of a step; the function below the decorator is its forward."""
+    """Declare the kernel of a step; the function below the decorator is its forward.
+
+    cell : the same step in primitives; of the weights that it takes so many are `absent` here
+    """
+    parts = len(outputs)
+
+    def reference(x: Any, *rest: Any) -> tuple[Any, ...]:
+        state, _ = cell(x, rest[:parts], (*rest[parts:], *(None,) * absent))
+        return state
 
     def declare(forward: Callable[..., Any]) -> StepKernel:
         made = StepKernel(forward, backward, reference, outputs)
@@ -187,11 +210,6 @@ def _from_tanh(batch: int, size: int, kind: np.dtype[Any]) -> tuple[Array, Array
     return scale, 1 - scale
 
 
-def _lstm_reference(x: Any, h: Any, c: Any, *weights: Any) -> tuple[Any, ...]:
-    state, _ = scan.lstm_cell(x, (h, c), (*weights, None, None))
-    return state
-
-
 def _lstm_backward(gradients: Any, saved: Any, arrays: Any, needs: Needs) -> Gradients:
     dh, dc = gradients
     gates, tanh_c = saved
@@ -223,7 +241,7 @@ def _lstm_backward(gradients: Any, saved: Any, arrays: Any, needs: Needs) -> Gra
     return [dx, dh, dc * f if needs[2] else None, *weights]
 
 
-@_step_kernel(backward=_lstm_backward, reference=_lstm_reference, outputs=("h", "c"))
+@_step_kernel(backward=_lstm_backward, cell=scan.lstm_cell, absent=2, outputs=("h", "c"))
 def lstm_cell(
     x: Array, h: Array, c: Array, w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any
 ) -> tuple[tuple[Array, Array], _LSTMSaved]:
@@ -252,11 +270,6 @@ class _GRUSaved(NamedTuple):
     h_less_n: Array
 
 
-def _gru_reference(x: Any, h: Any, *weights: Any) -> tuple[Any, ...]:
-    state, _ = scan.gru_cell(x, (h,), (*weights, None))
-    return state
-
-
 def _gru_backward(gradients: Any, saved: Any, arrays: Any, needs: Needs) -> Gradients:
     (dh,) = gradients
     gates, q, h_less_n = saved
@@ -281,7 +294,7 @@ def _gru_backward(gradients: Any, saved: Any, arrays: Any, needs: Needs) -> Grad
     return [dx, from_u, dw_ih, dw_hh, db_ih, db_hh]
 
 
-@_step_kernel(backward=_gru_backward, reference=_gru_reference, outputs=("h",))
+@_step_kernel(backward=_gru_backward, cell=scan.gru_cell, absent=1, outputs=("h",))
 def gru_cell(
     x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any
 ) -> tuple[tuple[Array], _GRUSaved]:
@@ -313,12 +326,7 @@ def _rnn_backward(gradients: Any, saved: Any, arrays: Any, needs: Needs) -> Grad
     return _sum_backward(gradients[0] * saved, arrays, needs)
 
 
-def _rnn_tanh_reference(x: Any, h: Any, *weights: Any) -> tuple[Any, ...]:
-    state, _ = scan.rnn_tanh_cell(x, (h,), (*weights, None))
-    return state
-
-
-@_step_kernel(backward=_rnn_backward, reference=_rnn_tanh_reference, outputs=("h",))
+@_step_kernel(backward=_rnn_backward, cell=scan.rnn_tanh_cell, absent=1, outputs=("h",))
 def rnn_tanh_cell(
     x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any
 ) -> tuple[tuple[Array], Array]:
@@ -329,12 +337,7 @@ def rnn_tanh_cell(
     return (h,), np.subtract(1, slope, out=slope)
 
 
-def _rnn_relu_reference(x: Any, h: Any, *weights: Any) -> tuple[Any, ...]:
-    state, _ = scan.rnn_relu_cell(x, (h,), (*weights, None))
-    return state
-
-
-@_step_kernel(backward=_rnn_backward, reference=_rnn_relu_reference, outputs=("h",))
+@_step_kernel(backward=_rnn_backward, cell=scan.rnn_relu_cell, absent=1, outputs=("h",))
 def rnn_relu_cell(
     x: Array, h: Array, w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any
 ) -> tuple[tuple[Array], Array]:

@@ -78,14 +78,14 @@ class RNNCellBase(Module):
             state: tuple[Any, ...] = (zeros,) * len(self._state_names)
         else:
             state = given if batched else tuple(unsqueeze(part, 0) for part in given)
+        made = after = kernel(x, *state, *weights)
+        if not batched:
+            after = tuple(squeeze(part, 0) for part in made)
         recorder = opened.recorder
         if recorder is not None:
-            kernel = recorder._step(self, kernel, given, state, weights)
-        after = kernel(x, *state, *weights)
-        if not batched:
-            after = tuple(squeeze(part, 0) for part in after)
-        if recorder is not None:
-            recorder._stepped(after)
+            loops = recorder._cells.get(id(self))
+            if loops is not None:
+                loops.call(kernel, x, state, weights, made, given, after)
         return after
 
     def _weights(self) -> tuple[Any, ...]:

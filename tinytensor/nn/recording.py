@@ -1,7 +1,7 @@
 """Whom the recurrent layers and cells tell what they compute: the record open in this thread.
 
-`bptt.record` puts itself here for its `with` block. A layer or cell asks it for a note to write on;
-nothing here knows what becomes of the notes.
+`bptt.record` puts itself here for its `with` block. A layer asks it for a note to write on, a cell
+tells it of each call once it is done; nothing here knows what becomes of that.
 """
 
 from __future__ import annotations
