@@ -29,6 +29,14 @@ def test_an_array_is_as_asked_for_and_writeable(made, shape, dtype):
     assert array.sum() == array.size
 
 
+@pytest.mark.parametrize("shape", [(3, 5), LARGE])
+def test_a_copy_is_one(shape):
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)[::-1].T
+    copy = memory.copy(array)
+    np.testing.assert_array_equal(copy, array)
+    assert not np.shares_memory(copy, array)
+
+
 def test_memory_is_taken_again_once_no_array_and_no_view_of_it_is_left():
     first = memory.empty(LARGE, np.float32)
     part = first[3:5].T

@@ -32,6 +32,15 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     )
 
 
+def copy(array: Array) -> Array:
+    """A copy in such memory."""
+    if array.nbytes < _SMALLEST:
+        return array.copy()
+    made = empty(array.shape, array.dtype)
+    made[...] = array
+    return made
+
+
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     """The same, starting at a cache line."""
     dtype = np.dtype(dtype)

@@ -189,10 +189,11 @@ def test_a_pass_left_out_after_zero_grad_is_no_forward_alone(kind, form):
         _ = rec[""].layer(0).h_grad
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.LSTMCell])
-def test_a_page_of_a_graph_in_primitives_is_no_backward_pass(kind, tmp_path):
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.LSTMCell])
+def test_a_page_is_no_backward_pass(kind, form, tmp_path):
     model = kind(INPUTS, H).double()
-    with tt.unrolled(), bptt.record(model) as rec:
+    with mode_of(form), bptt.record(model) as rec:
         loss = loss_of(model, tt.randn(2, N, INPUTS).double())
     viz.page(loss, tmp_path / "page.html")
     assert "forward alone" in repr(rec)

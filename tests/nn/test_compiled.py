@@ -296,11 +296,54 @@ def test_one_call_is_for_the_plain_and_small_alone(by_hand, monkeypatch):
     assert not ran(tt.rand(4, 3, 500), 500, 60)
     assert not ran(tt.rand(1, 3, 2), 2, 300)
     assert not ran(x.to(tt.float16), 5, 6, dtype=tt.float16)
-    model = tt.nn.LSTM(5, 6)
-    calls.clear()
-    with tt.bptt.record(model):
-        model(x)[0].sum().backward()
-    assert calls == []
+
+
+@pytest.mark.parametrize("used", ["output", "last", "all"])
+@pytest.mark.parametrize(("layers", "directions", "bias"), [(1, 1, True), (3, 2, "single")])
+def test_what_is_recorded_of_one_call_is_what_is_recorded_scan_by_scan(
+    by_hand, layers, directions, bias, used
+):
+    lstm = tt.nn.LSTM(3, 4, layers, bias, bidirectional=directions == 2, dtype=tt.float64)
+    x = tt.randn(6, 2, 3, dtype=tt.float64)
+    names = ("h", "c", "i", "f", "g", "o")
+    both = ("forward", "reverse")[:directions]
+    found = {}
+    for form in ("numba", "numpy"):
+        by_hand(form)
+        lstm.zero_grad()
+        with tt.bptt.record(lstm) as rec:
+            output, last = lstm(x)
+        before = rec[""].layer(0).h.copy()
+        output.data.fill_(9)  # what a user does with the outputs is of no consequence
+        parts = {"output": [output], "last": [*last], "all": [output, *last]}[used]
+        weighted = [(part * tt.arange(part.numel()).view(part.shape)).sum() for part in parts]
+        tt.autograd.trace(weighted)  # looking is no backward pass
+        for _ in range(2):
+            sum(weighted).backward(retain_graph=True)
+        for name, p in lstm.named_parameters():
+            steps = rec[""].weight_grad_steps(name)
+            np.testing.assert_allclose(steps.sum(0), p.grad.numpy(), rtol=1e-9, atol=1e-9)
+        views = [rec[""].layer(k, d) for k in range(layers) for d in both]
+        found[form] = [
+            getattr(view, name + what) for view in views for name in names for what in ("", "_grad")
+        ]
+        np.testing.assert_array_equal(rec[""].layer(0).h, before)
+        rec.zero_grad()
+        with pytest.raises(RuntimeError, match="backward"):
+            rec[""].layer(0).h_grad  # noqa: B018
+    for compiled, arrays in zip(found["numba"], found["numpy"], strict=True):
+        np.testing.assert_allclose(compiled, arrays, rtol=1e-9, atol=1e-9)
+
+
+def test_after_a_pass_that_is_a_graph_one_call_records_no_more(by_hand):
+    by_hand("numba")
+    lstm = tt.nn.LSTM(3, 4, dtype=tt.float64)
+    x = tt.randn(6, 2, 3, dtype=tt.float64, requires_grad=True)
+    with tt.bptt.record(lstm) as rec:
+        (gx,) = tt.autograd.grad(lstm(x)[0].sum(), x, create_graph=True)
+        first = rec[""].layer(0).h_grad.copy()
+        gx.square().sum().backward()
+    np.testing.assert_array_equal(rec[""].layer(0).h_grad, first)
 
 
 def test_gradients_that_nobody_wants_are_left_out(by_hand):

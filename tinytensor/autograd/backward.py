@@ -315,7 +315,7 @@ def _register_hook(self: Tensor, hook: Hook) -> RemovableHandle:
     if edge is self:
         return RemovableHandle(_leaf_hooks(self).before, hook)
     watchers, index = watchers_of(edge)
-    return RemovableHandle(watchers.hooks, (index, hook))
+    return watchers.hook(hook, index)
 
 
 def _register_post_accumulate_grad_hook(self: Tensor, hook: Hook) -> RemovableHandle:

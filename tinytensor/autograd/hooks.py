@@ -46,15 +46,21 @@ class RemovableHandle:
 class Watchers:
     """Who wants the gradient of a node's outputs.
 
-    hooks : key -> (number of the output, hook), in order
+    hooks : key -> (number of the output, hook), in order; None before the first
     retained : (number of the output, weak reference to the tensor that called `retain_grad`)
     """
 
     __slots__ = ("hooks", "retained")
 
     def __init__(self) -> None:
-        self.hooks = Registry()
+        self.hooks: Registry | None = None
         self.retained: list[tuple[int, weakref.ref[Tensor]]] = []
+
+    def hook(self, hook: Hook, index: int) -> RemovableHandle:
+        """Call a function with the gradient of an output."""
+        if self.hooks is None:
+            self.hooks = Registry()
+        return RemovableHandle(self.hooks, (index, hook))
 
     def retain(self, tensor: Tensor, index: int) -> None:
         """Leave the gradient in the tensor's `.grad`, once however often it is asked for."""
@@ -71,7 +77,7 @@ class Watchers:
     def call(self, g: Any) -> Any:
         """The gradient, or tuple of gradients, that the hooks make of one."""
         parts = list(g) if type(g) is tuple else [g]
-        for index, hook in list(self.hooks.values()):
+        for index, hook in list((self.hooks or {}).values()):
             parts[index] = called([hook], parts[index])
         return tuple(parts) if type(g) is tuple else parts[0]
 

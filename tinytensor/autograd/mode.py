@@ -40,13 +40,14 @@ class Mode:
     phase : "forward", or "backward" for what `create_graph=True` records
     next_number : gives each node its number; under `detect_anomaly` one that knows its line
     check_nan : backward passes look for NaN
+    looking : a pass is followed only to look at it (autograd.trace): records hear nothing of it
     keep : None, or called with each new node and its outputs (see viz.values.keep_values). Where it
         is set, what is computed under no_grad knows all its origins (see origins)
     """
 
     __slots__ = (
-        "check_nan", "inside_rule", "keep", "next_number", "phase", "recording", "run", "scope",
-        "unrolled",
+        "check_nan", "inside_rule", "keep", "looking", "next_number", "phase", "recording", "run",
+        "scope", "unrolled",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class Mode:
         self.phase = "forward"
         self.next_number: Callable[[], int] = next_number
         self.check_nan = False
+        self.looking = False
         self.keep: Callable[[Any, Any], None] | None = None
 
 

@@ -105,7 +105,13 @@ def follow_trace(
     walk = _TracedWalk(visitor)
     for root, start in zip(roots, starts, strict=True):
         walk.arrive(edge_of(root), np.array(start), None)
-    follow(walk, threads.mode)
+    mode = threads.mode
+    outer = mode.looking
+    mode.looking = True
+    try:
+        follow(walk, mode)
+    finally:
+        mode.looking = outer
     return [(leaf, np.asarray(value)) for leaf, value, _ in walk.found.values()]
 
 

@@ -192,7 +192,7 @@ class Walk:
     def _next_of_note(self) -> list[Any] | None:
         """The same, but on the way there visit the ordinary nodes.
 
-        These are recorded operations with one output that nobody watches. `_visit` and `arrive` say
+        These are recorded operations with one output that has no hooks. `_visit` and `arrive` say
         what happens to them; here it is without the calls, because a small operation costs less
         than the bookkeeping round it. One of those that wait may be held `aside`: along a chain
         nothing else waits, and the heap stays empty. What NumPy makes of a 0-d array, a number,
@@ -218,13 +218,16 @@ class Walk:
             node, g, _ = held
             plan = node.plan
             saved = node.saved
-            if plan is None or plan.listed or saved is None or node.watchers is not None:
+            watchers = node.watchers
+            if plan is None or plan.listed or saved is None or type(g) is list:
                 return held
-            if type(g) is list:
+            if watchers is not None and watchers.hooks:
                 return held
             for version in node.kept:
                 if version is not None and (type(version) is list or version[0][0] != version[1]):
                     return held
+            if watchers is not None:
+                self._tell(node, _as_array(g))
             if not plan.simple:
                 g = _as_array(g)
             elif not node.shape:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.mode import threads
 from ..autograd.node import Output
 from ..dtypes import Array
 from ..nn.cell_kernels import StepKernel
@@ -110,6 +111,8 @@ class CellNote:
         arrived : at its h and c, from all sides; copied, as a user may hold it
         found : at what it was called with: x, the h and c that it started from, the weights
         """
+        if threads.mode.looking:
+            return
         if step in self._closed:
             self._left_out = True
             return

@@ -7,11 +7,13 @@ what arrives from outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import memory
+from ..autograd.mode import threads
 from ..dtypes import Array
 from ..nn.states import DIRECTIONS
 from ..nn.steps import Steps
@@ -75,6 +77,9 @@ class LayerNote:
         self.length = 0
         self._left: list[_Left] = []
         self._ears_last: tuple[Ear, ...] = ()  # of a call in primitives, what comes to its ends
+        self._later: Callable[[], None] | None = None
+        self._ends: list[Array | None] | None = None  # what arrived at outputs and last states
+        self._dy: dict[int, Array] = {}  # layer -> what follows from that for its outputs
         self._is_closed = False
 
     # -- written by nn
@@ -99,9 +104,9 @@ class LayerNote:
             x = inputs[number // self.directions]
             self._left.append(
                 _Left(
-                    x.copy() if number < self.directions else x,
+                    memory.copy(x) if number < self.directions else x,
                     [state[number].copy() for state in states],
-                    [None if one is None else one.copy() for one in own],
+                    [None if one is None else memory.copy(one) for one in own],
                     parts[number],
                 )
             )
@@ -111,21 +116,41 @@ class LayerNote:
     ) -> None:
         """From the kernel, of a scan: what arrives at h, c and gates, and at the last states."""
         left = self._left[number]
+        if threads.mode.looking:
+            return
         if self._is_closed:
             left.left_out = True
         elif left.arrived is None:
-            left.arrived = [None if one is None else one.copy() for one in (*gradients, *d_last)]
+            arrived = (*gradients, *d_last)
+            left.arrived = [None if one is None else memory.copy(one) for one in arrived]
         else:
             left.arrived = sums(left.arrived, (*gradients, *d_last))
 
     def differentiated(self, number: int, dz: dict[str, Array]) -> None:
         """From the kernel, of a scan: δz by the gate."""
         left = self._left[number]
-        if self._is_closed:
+        if self._is_closed or threads.mode.looking:
             return
         if left.dz is not None:
             dz = {name: left.dz[name] + part for name, part in dz.items()}
         left.dz = dz
+
+    def later(self, tell: Callable[[], None]) -> None:
+        """From the kernel, where all layers were one call: what will call `forward`."""
+        self._later = tell
+
+    def arrived_at_ends(self, gradients: Sequence[Array | None]) -> None:
+        """From the same: what arrives at the outputs and at the last states."""
+        if threads.mode.looking:
+            return
+        self._dy = {}
+        if self._is_closed:
+            for left in self._all_left():
+                left.left_out = True
+        elif self._ends is None:
+            self._ends = [None if one is None else memory.copy(one) for one in gradients]
+        else:
+            self._ends = sums(self._ends, gradients)
 
     def close(self) -> None:
         """From the kernel, after a pass that is a graph: a later one may be a second derivative."""
@@ -170,7 +195,7 @@ class LayerNote:
 
     def scan(self, number: int) -> Scan:
         """One layer in one direction."""
-        left = self._left[number]
+        left = self._all_left()[number]
         layer, direction = divmod(number, self.directions)
         *own, factors = left.weights
         gates = dict(zip(GATES[self.kind], left.parts[len(self.parts) :], strict=True))
@@ -194,7 +219,40 @@ class LayerNote:
             arrived = zip(self.parts + GATES[self.kind], left.arrived[:ends], strict=True)
             self._with_entering(scan, dict(arrived), left.arrived[ends:])
             self._with_kept(scan, left.dz)
+        elif self._ends is not None:
+            dy = self._entering(layer, scan)
+            size = scan.h.shape[1]
+            begin = number % self.directions * size
+            d_last = [
+                np.zeros_like(first) if one is None else one[number]
+                for first, one in zip(left.first, self._ends[1:], strict=True)
+            ]
+            self._with_entering(scan, {"h": dy[:, begin : begin + size]}, d_last)
+            back_through_time(scan)
         return scan
+
+    def _all_left(self) -> list[_Left]:
+        if self._later is not None:
+            tell, self._later = self._later, None
+            tell()
+        return self._left
+
+    def _entering(self, layer: int, scan: Scan) -> Array:
+        """What enters at the outputs of a layer (rows, directions · H), from what did at the last.
+
+        scan : any of the layer
+        """
+        if layer in self._dy:
+            return self._dy[layer]
+        above = range((layer + 1) * self.directions, (layer + 2) * self.directions)
+        assert self._ends is not None
+        dy: Any = self._ends[0]
+        if above.start < len(self._left):
+            dy = sum(one.dz @ one.weight("weight_ih") for one in map(self.scan, above))
+        elif dy is None:
+            dy = np.zeros((len(scan.h), self.directions * scan.h.shape[1]), scan.h.dtype)
+        self._dy[layer] = dy
+        return self._dy[layer]
 
     def _with_entering(
         self, scan: Scan, arrived: dict[str, Array | None], d_last: Sequence[Any]
@@ -234,10 +292,12 @@ class LayerNote:
     @property
     def scans(self) -> int:
         """Layers times directions; 0 before the forward pass."""
-        return len(self._left)
+        return len(self._all_left())
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
+        self._ends = None
+        self._dy = {}
         for left in self._left:
             left.arrived = left.dz = None
             left.left_out = False

@@ -47,8 +47,7 @@ def record(model: Module) -> Record:
     follow from what entered it. A layer with `checkpoint_every` keeps all while it is recorded. The
     memory goes when the record goes; one that was made for each training step holds that of one.
 
-    Time: about 5 to 15 hundredths of a training step, most for the smallest; up to half of one for
-    a tiny `nn.LSTM`, whose layers run as one compiled call only while nothing is recorded.
+    Time: about 5 to 15 hundredths of a training step, most for the smallest.
 
     Raises TypeError for what is no Module, RuntimeError for a record inside another.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,11 +100,14 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         note: Any = None,
     ) -> tuple[tuple[Array, ...], Walked]:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
-        if steps is mask is every is note is None and not keep:
+        if steps is mask is every is None and not keep:
             layers = kind.all_layers(states[0])
             made = layers and layers.forward(_flat(x), states, weights, directions)
             if made is not None:
                 output, finals, left = made
+                if note is not None:
+                    first = [state.copy() for state in states]
+                    note.later(partial(layers.tell, note, left, x.copy(), first, directions))
                 return (_shaped(output, x.shape[:-1]), *finals), left
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
         own = _cut(kind, every)
@@ -141,6 +145,8 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         if g_output is not None:
             g_output = _flat(g_output)
         if type(walked) is not Walked:
+            if note is not None:
+                note.arrived_at_ends((g_output, *others))
             dx, d_states, d_weights = kind.all_layers(states[0]).backward(
                 walked, _flat(x), states[0], weights, g_output, others, needs[0], directions
             )

@@ -1,18 +1,20 @@
 """All layers and directions of a small LSTM as one compiled call each way.
 
 For toy models the calls from Python round each scan take longer than the scans. This is the form
-for the plain case alone: sequences of one length, no dropout, no projection, nothing recorded.
+for the plain case alone: sequences of one length, no dropout, no projection.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...dtypes import Array
 from ..layers_kernel import State, Weights
+from ..steps import Steps
 from . import loops
 from .lstm import _LARGEST_PRODUCT, _LARGEST_STEP, _plain
 
@@ -94,3 +96,28 @@ def backward(
                 gradients.append(d_weights[at : at + weight.size].reshape(weight.shape))
                 at += weight.size
     return (dx if needs_x else None), (dh, dc), gradients
+
+
+def tell(note: Any, saved: Saved, x: Array, states: Sequence[Array], directions: int) -> None:
+    """Write what the forward pass left on a note of a record, as it stands scan by scan."""
+    length, batch, inputs = x.shape
+    rows = length * batch
+    scans, _, size = states[0].shape
+    weights: list[tuple[Array | None, ...]] = []
+    parts: list[tuple[Array, ...]] = []
+    at = place = 0
+    for k in range(scans):
+        width = inputs if k < directions else directions * size
+        shapes = [(4 * size, width), (4 * size, size), *[(4 * size,)] * saved.biases]
+        own: list[Array | None] = []
+        for shape in shapes:
+            count = math.prod(shape)
+            own.append(saved.weights[at : at + count].reshape(shape))
+            at += count
+        weights.append((*own, *[None] * (6 - len(own))))
+        h, gates, cells, tanh_c = loops._scan_memory(saved.scans, place, rows, batch, size)
+        place += h.size + gates.size + cells.size + tanh_c.size
+        c = cells[:rows] if k % directions else cells[batch:]
+        parts.append((h, c, *gates.reshape(rows, 4, size).transpose(1, 0, 2)))
+    layers = [x.reshape(rows, inputs), *saved.inputs[:-1]]
+    note.forward(Steps((batch,) * length, batch), states, weights, layers, parts)
