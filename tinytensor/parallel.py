@@ -7,8 +7,8 @@ among its threads: each part has BLAS to itself, with one thread.
 The two ways do not mix: BLAS's threads stay awake for a while after a product and would take the
 cores from ours. So large products are cut into parts here too.
 
-NumPy has no call for the number of BLAS threads; threadpoolctl, which comes with the extra `fast`,
-has. Without it, or where BLAS is set to one thread, there is one part.
+NumPy has no call for the number of BLAS threads; threadpoolctl has. Where BLAS is set to one
+thread, or cannot be asked, there is one part.
 """
 
 from __future__ import annotations
@@ -112,11 +112,9 @@ def _pool(process: int, workers: int) -> ThreadPoolExecutor:
 
 @cache
 def _blas() -> Any:
-    """The BLAS libraries, to ask for their threads; None without threadpoolctl."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ModuleNotFoundError:
-        return None
+    """The BLAS libraries, to ask for their threads."""
+    from threadpoolctl import ThreadpoolController  # slow to import, and often not needed
+
     return ThreadpoolController().select(user_api="blas")
 
 
@@ -124,10 +122,7 @@ def _blas_threads() -> int:
     """How many threads BLAS is set to; 1 where that cannot be asked."""
     if _Limit.users:
         return 1  # this is a part already, or another thread is at work with all cores
-    blas = _blas()
-    if blas is None:
-        return 1
-    return max((library.num_threads for library in blas.lib_controllers), default=1)
+    return max((library.num_threads for library in _blas().lib_controllers), default=1)
 
 
 class _Limit:
