@@ -218,15 +218,14 @@ class Walk:
             node, g, _ = held
             plan = node.plan
             saved = node.saved
-            watchers = node.watchers
             if plan is None or plan.listed or saved is None or type(g) is list:
-                return held
-            if watchers is not None and watchers.hooks:
                 return held
             for version in node.kept:
                 if version is not None and (type(version) is list or version[0][0] != version[1]):
                     return held
-            if watchers is not None:
+            if node.watchers is not None:
+                if node.watchers.hooks:
+                    return held
                 self._tell(node, _as_array(g))
             if not plan.simple:
                 g = _as_array(g)
