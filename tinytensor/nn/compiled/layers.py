@@ -115,7 +115,7 @@ def tell(note: Any, saved: Saved, x: Array, states: Sequence[Array], directions:
             own.append(saved.weights[at : at + count].reshape(shape))
             at += count
         weights.append((*own, *[None] * (6 - len(own))))
-        h, gates, cells, tanh_c = loops._scan_memory(saved.scans, place, rows, batch, size)
+        h, gates, cells, tanh_c = loops.scan_memory(saved.scans, place, rows, batch, size)
         place += h.size + gates.size + cells.size + tanh_c.size
         c = cells[:rows] if k % directions else cells[batch:]
         parts.append((h, c, *gates.reshape(rows, 4, size).transpose(1, 0, 2)))

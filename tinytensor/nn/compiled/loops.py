@@ -463,7 +463,7 @@ def lstm_layers_forward(
         at += len(b_ih)
         b_hh = weights[at : at + (max(biases, 1) - 1) * 4 * size]
         at += len(b_hh)
-        h_all, gates, cells, tanh_c = _scan_memory(saved, place, rows, batch, size)
+        h_all, gates, cells, tanh_c = scan_memory(saved, place, rows, batch, size)
         place += h_all.size + gates.size + cells.size + tanh_c.size
         first, last = (rows, 0) if reverse else (0, batch)
         cells[first : first + batch] = c[k]
@@ -479,7 +479,7 @@ def lstm_layers_forward(
 
 
 @compiled
-def _scan_memory(
+def scan_memory(
     saved: Array, place: int, rows: int, batch: int, size: int
 ) -> tuple[Array, Array, Array, Array]:
     """h, gates, cells and tanh c of the scan whose part of the vector begins at `place`."""
@@ -538,7 +538,7 @@ def lstm_layers_backward(
         bias_at = w_hh_at + 4 * size * size
         w_ih = weights[at:w_hh_at].reshape((4 * size, width))
         w_hh = weights[w_hh_at:bias_at].reshape((4 * size, size))
-        h_all, gates, cells, tanh_c = _scan_memory(saved, place, rows, batch, size)
+        h_all, gates, cells, tanh_c = scan_memory(saved, place, rows, batch, size)
         c_starts = cells[batch:] if reverse else cells[:rows]
         begin = k % directions * size
         for row in range(rows):
