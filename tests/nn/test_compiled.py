@@ -330,7 +330,7 @@ def test_what_is_recorded_of_one_call_is_what_is_recorded_scan_by_scan(
         np.testing.assert_array_equal(rec[""].layer(0).h, before)
         rec.zero_grad()
         with pytest.raises(RuntimeError, match="backward"):
-            rec[""].layer(0).h_grad  # noqa: B018
+            _ = rec[""].layer(0).h_grad
     for compiled, arrays in zip(found["numba"], found["numpy"], strict=True):
         np.testing.assert_allclose(compiled, arrays, rtol=1e-9, atol=1e-9)
 
