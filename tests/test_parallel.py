@@ -11,6 +11,7 @@ import threadpoolctl
 
 import tinytensor as tt
 from tinytensor import parallel
+from tinytensor.nn import layers_kernel
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -147,3 +148,20 @@ def test_a_forked_process_has_threads_of_its_own():
             os._exit(0 if sorted(seen) == [0, 33, 66] else 1)
     _, status = os.waitpid(child, 0)
     assert status == 0
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize("work", [layers_kernel._LARGE_WORK - 1, layers_kernel._LARGE_WORK])
+def test_large_scans_that_share_their_batch_out_walk_one_after_the_other(
+    work, in_parts, monkeypatch
+):
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: 2)
+    ran_in = []
+
+    def scan(number):
+        ran_in.append(threading.current_thread())
+        return number
+
+    assert layers_kernel._side_by_side(scan, [(0,), (1,)], work, in_parts) == [0, 1]
+    alone = in_parts and work == layers_kernel._LARGE_WORK
+    assert len(set(ran_in)) == (1 if alone else 2)
