@@ -1,6 +1,7 @@
 """The LSTM's compiled scans leave what those on whole arrays leave, and run where they should."""
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -333,6 +334,19 @@ def test_what_is_recorded_of_one_call_is_what_is_recorded_scan_by_scan(
             _ = rec[""].layer(0).h_grad
     for compiled, arrays in zip(found["numba"], found["numpy"], strict=True):
         np.testing.assert_allclose(compiled, arrays, rtol=1e-9, atol=1e-9)
+
+
+def test_a_record_of_one_call_is_pickled_without_what_is_compiled(by_hand):
+    by_hand("numba")
+    lstm = tt.nn.LSTM(3, 4)
+    with tt.bptt.record(lstm) as rec:
+        lstm(tt.randn(5, 2, 3))[0].sum().backward()
+    pickled = pickle.dumps(rec)
+    assert b"compiled" not in pickled
+    copy = pickle.loads(pickled)
+    for name in ("h", "f", "h_grad", "f_grad"):
+        kept, read = (getattr(each[""].layer(0), name) for each in (rec, copy))
+        np.testing.assert_array_equal(kept, read)
 
 
 def test_after_a_pass_that_is_a_graph_one_call_records_no_more(by_hand):

@@ -193,6 +193,11 @@ class LayerNote:
 
     # -- read by the record
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy or pickle: without what would call a compiled module."""
+        self._all_left()
+        return self.__dict__
+
     def scan(self, number: int) -> Scan:
         """One layer in one direction."""
         left = self._all_left()[number]
