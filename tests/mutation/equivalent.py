@@ -6,7 +6,8 @@ of a statement are named by "any: " and the statement itself.
 """
 
 _PAIR_IS_FREE = "which two dimensions are exchanged does not depend on their order"
-_SUM_IS_FREE = "a² + b² does not depend on the order of a and b"
+_SUM_IS_FREE = "a sum does not depend on the order of two terms"
+_PRODUCT_IS_FREE = "a product does not depend on the order of two factors"
 _UNKNOWN_SIZE = "NumPy takes any negative size for the one to be found out"
 _MASKED_ANYWAY = "the other side of a choice that the next line makes"
 _ONE_DTYPE = "an operation's output has the type of its input here"
@@ -166,15 +167,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "in gru: size = saved.q.shape[-1]": "of two dimensions",
         "in lstm: gradients: list[Array | None] = [None] * len(upstream)": "both lists have six",
         "in lstm: if needs[2] or needs[-3]:": "of six weights",
-        "in lstm: d_step: Any = None": _ONLY_SPEED,
-        "in lstm: gradients[0] = matmul(dz.T, x)": _ONLY_SPEED,
-        (
-            "in lstm: gradients[0] = matmul(dz.T, x) if d_step is None else"
-            " d_step[:, :x.shape[-1]].copy()"
-        ): "of two dimensions",
-        "in lstm: if needs[1]:": _ONLY_SPEED,
-        "in lstm: gradients[1] = d_step[:, x.shape[-1]:-1].copy()": "of two dimensions",
-        "in lstm: d_bias = dz.sum(axis=0)": _ONLY_SPEED,
         "any: if handed is not None:": _FOR_RECORDS,
         "in gru: any: handed.update(zip('rzn', _thirds(da, size), strict=True))": _FOR_RECORDS,
         (
@@ -183,6 +175,55 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ): _FOR_RECORDS,
         "in rnn_tanh: any: handed['h'] = dz": _FOR_RECORDS,
         "in rnn_relu: any: handed['h'] = dz": _FOR_RECORDS,
+    },
+    # the LSTM's plain case
+    "backward": {
+        "in lstm: length, batch, _ = h_0.shape": "of a walk without dy only that all is 0 matters",
+        "in lstm: any: work = length * batch * weights[0][1].size": _ONLY_SPEED,
+        (
+            "in lstm: dh, dc = (np.zeros(h_0.shape, h_0.dtype) if g is None else"
+            " np.array(g, order='C') for g in g_finals)"
+        ): _ONE_DTYPE,
+        "in lstm: d_mask = np.empty_like(mask) if needs_mask else None": (
+            "a mask that is not there has none"
+        ),
+        "in lstm: d_mask = np.empty_like(mask) if needs_mask and weights is not None else None": (
+            "a mask that is not there has none"
+        ),
+        "in lstm: dx = np.zeros((length, batch, directions), x.dtype)": "0 broadcasts",
+        "in lstm: dx = np.zeros((length, batch, size), x.dtype)": "0 broadcasts",
+        "in lstm: dx = np.zeros((length, batch, directions * size), h_0.dtype)": _ONE_DTYPE,
+    },
+    "backward_for": {
+        "any: return _taken(Backward, length, _BLOCK_ROWS // batch, scans, batch, size, dtype)": (
+            _ONLY_MEMORY
+        ),
+    },
+    "_back_weights": {
+        "place[...] = each[1].reshape(rows, blocks, -1).swapaxes(1, 0)": _PAIR_IS_FREE,
+        "place[...] = each[1].reshape(rows, blocks, -2).swapaxes(0, 1)": _UNKNOWN_SIZE,
+    },
+    "walk_backward": {
+        "inputs = weights[0][0].shape[-1]": "of two dimensions",
+        "any: dxs = [np.empty((length, batch, inputs), dtype) for _ in weights if needs_x]": (
+            "all of it is written"
+        ),
+        "factors = walk.factors.reshape(length, -6, scans * batch, size)": _UNKNOWN_SIZE,
+        "add(dy_t, dh, dh)": _SUM_IS_FREE,
+        "multiply(dh, k_pair, dz_o_and_dc)": _PRODUCT_IS_FREE,
+        "add(to_dc, carried_t, dc)": _SUM_IS_FREE,
+        "multiply(dc, k_quad, d_quad)": _PRODUCT_IS_FREE,
+        "dz = own.dz[scan, :count].reshape(-2, 4 * size)": _UNKNOWN_SIZE,
+        "if True or any(needs[scan]):": _ONLY_SPEED,
+        "if needs[scan]:": _ONLY_SPEED,
+        "part = matmul(dz.T, walk.reads[scan, steps].reshape(len(dz), -2))": _UNKNOWN_SIZE,
+        "d_h[...] = dh.reshape(d_c.shape)": "both are of the same shape",
+        "any: keep(own)": _ONLY_SPEED,
+    },
+    "_parted": {
+        "if False and d_step is None:": "then none is needed",
+        "if inputs is None:": "then none is needed",
+        "if needs[2] or needs[-3]:": "of six weights",
     },
     "recurrent_gradient": {
         "last = len(h) - batch": "there is one row of each for each of the other",

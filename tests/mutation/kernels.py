@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import tinytensor as tt
 from tests.ops.table import Array
 from tinytensor.autograd.kernel import Kernel
-from tinytensor.nn import blocks, lstm_kernel
+from tinytensor.nn import blocks, lstm_kernel, lstm_layers, lstm_memory
 from tinytensor.nn import functional as F
 from tinytensor.nn.cell_kernels import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from tinytensor.nn.gru_kernel import gru
@@ -41,6 +42,7 @@ class Case(NamedTuple):
     proj: int = 0
     keep: bool = False
     dropped: bool = False
+    batch: int = BATCH
     used: tuple[bool, ...] = (True,)
 
 
@@ -49,12 +51,12 @@ def inputs_of(kernel: Kernel, case: Case) -> list[Array | None]:
     rng = np.random.default_rng(case.layers + 7 * case.directions)
     gates = {"lstm": 4, "gru": 3}.get(kernel.name, 1)
     out = case.proj or SIZE
-    rows = (sum(case.steps.sizes),) if isinstance(case.steps, Steps) else (case.steps, BATCH)
+    rows = (sum(case.steps.sizes),) if isinstance(case.steps, Steps) else (case.steps, case.batch)
     scans = case.layers * case.directions
     arrays: list[Array | None] = [rng.normal(size=(*rows, INPUTS))]
-    arrays.append(rng.normal(size=(scans, BATCH, out)))
+    arrays.append(rng.normal(size=(scans, case.batch, out)))
     if kernel is lstm:
-        arrays.append(rng.normal(size=(scans, BATCH, SIZE)))
+        arrays.append(rng.normal(size=(scans, case.batch, SIZE)))
     mask = rng.normal(size=(case.layers - 1, *rows, case.directions * out))
     arrays.append(mask if case.masked else None)
     for layer in range(case.layers):
@@ -65,7 +67,7 @@ def inputs_of(kernel: Kernel, case: Case) -> list[Array | None]:
             arrays += [rng.normal(size=gates * SIZE) if case.biases > k else None for k in range(2)]
             if kernel is lstm:
                 arrays.append(rng.normal(size=(case.proj, SIZE)) if case.proj else None)
-            arrays.append(rng.normal(size=(BATCH, out)) if case.dropped else None)
+            arrays.append(rng.normal(size=(case.batch, out)) if case.dropped else None)
     return arrays
 
 
@@ -101,19 +103,24 @@ def is_its_reference(kernel: Kernel, case: Case) -> None:
 
 
 def as_if_large(check: Callable[[], None]) -> None:
-    """Walk as with large steps: in blocks of two, gate by gate, W_ih x made before."""
-    kept = lstm_kernel._BLOCK_BYTES, lstm_kernel._MANY, blocks._QUICK
-    lstm_kernel._BLOCK_BYTES = 2 * BATCH * 4 * SIZE * 8
-    lstm_kernel._MANY = blocks._QUICK = 1
+    """Walk as with large steps: in blocks of two, gate by gate, by column, each direction alone."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(lstm_kernel, "_BLOCK_BYTES", 2 * BATCH * 4 * SIZE * 8)
+    patch.setattr(lstm_kernel, "_MANY", 1)
+    patch.setattr(blocks, "_QUICK", 50)
+    patch.setattr(blocks, "_NARROWEST", 1)
+    patch.setattr(lstm_layers, "_LARGE", -1)
+    patch.setattr(lstm_memory, "_MOST_STEPS", 2)
+    patch.setattr(lstm_memory, "_kept", {})
     try:
         check()
     finally:
-        lstm_kernel._BLOCK_BYTES, lstm_kernel._MANY, blocks._QUICK = kept
+        patch.undo()
 
 
-def computes_what_is_needed_and_leaves_its_inputs(kernel: Kernel) -> None:
+def computes_what_is_needed_and_leaves_its_inputs(kernel: Kernel, proj: int) -> None:
     """Each gradient asked for alone; those of the two biases of LSTM and RNN are one."""
-    case = Case(layers=2, directions=2, masked=True, proj=1 if kernel is lstm else 0)
+    case = Case(layers=2, directions=2, masked=True, proj=proj)
     arrays, static = inputs_of(kernel, case), static_of(case)
     before = [None if array is None else array.copy() for array in arrays]
     outputs, saved = kernel.forward(*arrays, **static)
@@ -164,17 +171,26 @@ def _common(kernel: Kernel) -> tuple[Callable[[], None], ...]:
         _case(kernel, layers=2, directions=2, dropped=True),
         _case(kernel, directions=2, dropped=True, steps=SHRINKING),
         *_each_alone(kernel),
-        lambda: computes_what_is_needed_and_leaves_its_inputs(kernel),
+        lambda: computes_what_is_needed_and_leaves_its_inputs(kernel, 0),
     )
 
 
 _PROJECTED = (
+    lambda: computes_what_is_needed_and_leaves_its_inputs(lstm, 1),
     _case(lstm, layers=2, directions=2, proj=1),
     _case(lstm, layers=2, directions=2, proj=1, steps=SHRINKING, keep=True),
 )
+_ONE = (_case(lstm, steps=6, batch=1), _case(lstm, layers=2, directions=2, steps=6, batch=1))
 _AS_IF_LARGE = tuple(
     (lambda check=check: as_if_large(check))
-    for check in (*_common(lstm)[:1], *_common(lstm)[6:8], _common(lstm)[-1], _PROJECTED[1])
+    for check in (
+        *_common(lstm)[:1],
+        *_common(lstm)[6:8],
+        _common(lstm)[-1],
+        _PROJECTED[0],
+        _PROJECTED[2],
+        *_ONE,
+    )
 )
 
 # -- single steps
@@ -340,7 +356,7 @@ def _ctc_reads_no_padding() -> None:
 
 
 CHECKS: dict[str, tuple[Callable[[], None], ...]] = {
-    "lstm": (*_common(lstm), *_PROJECTED, *_AS_IF_LARGE),
+    "lstm": (*_common(lstm), *_PROJECTED, *_ONE, *_AS_IF_LARGE),
     "gru": _common(gru),
     "rnn_tanh": _common(rnn_tanh),
     "rnn_relu": _common(rnn_relu),

@@ -29,7 +29,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -127,6 +127,10 @@ def held_by(function: FunctionType, part: str) -> list[FunctionType]:
     plain = [value.func if isinstance(value, partial) else value for value in found]
     arguments = [a for value in found if isinstance(value, partial) for a in value.args]
     plain += [a for a in arguments if isinstance(a, FunctionType)]
+    # What runs all layers at once is a module, chosen when a layer is called.
+    held = [cell for kind in kinds for cell in kind.all_layers.__closure__ or ()]
+    modules = [cell.cell_contents for cell in held if isinstance(cell.cell_contents, ModuleType)]
+    plain += [getattr(module, part) for module in modules]
     return [behind for function in plain for behind in (chosen_by(function) or [function])]
 
 

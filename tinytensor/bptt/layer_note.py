@@ -77,7 +77,7 @@ class LayerNote:
         self.length = 0
         self._left: list[_Left] = []
         self._ears_last: tuple[Ear, ...] = ()  # of a call in primitives, what comes to its ends
-        self._later: Callable[[], None] | None = None
+        self._later: Callable[[LayerNote], None] | None = None
         self._ends: list[Array | None] | None = None  # what arrived at outputs and last states
         self._dy: dict[int, Array] = {}  # layer -> what follows from that for its outputs
         self._is_closed = False
@@ -135,8 +135,8 @@ class LayerNote:
             dz = {name: left.dz[name] + part for name, part in dz.items()}
         left.dz = dz
 
-    def later(self, tell: Callable[[], None]) -> None:
-        """From the kernel, where all layers were one call: what will call `forward`."""
+    def later(self, tell: Callable[[LayerNote], None]) -> None:
+        """From the kernel, where all layers were one call: what will call `forward` of the note."""
         self._later = tell
 
     def arrived_at_ends(self, gradients: Sequence[Array | None]) -> None:
@@ -239,7 +239,7 @@ class LayerNote:
     def _all_left(self) -> list[_Left]:
         if self._later is not None:
             tell, self._later = self._later, None
-            tell()
+            tell(self)
         return self._left
 
     def _entering(self, layer: int, scan: Scan) -> Array:

@@ -24,17 +24,20 @@ def is_quick(rows: int, inner: int, columns: int) -> bool:
     return rows * inner * columns <= _QUICK
 
 
+def blocks_for(rows: int, inner: int, columns: int) -> int:
+    """Into how many blocks of columns the second factor of such a product is cut; 1 if no use."""
+    needed = math.ceil(rows * inner * columns / _QUICK)
+    fitting = (n for n in range(needed, columns // _NARROWEST + 1) if columns % n == 0)
+    return next(fitting, 1) if needed > 1 else 1
+
+
 def in_blocks(weight: Array, rows: int) -> Array:
     """weight (K, J) as (blocks, K, J / blocks), for products with so many rows.
 
     Where one block would do it is (K, J), maybe the weight itself.
     """
     inner, columns = weight.shape
-    count = 1
-    if not is_quick(rows, inner, columns):
-        needed = math.ceil(rows * inner * columns / _QUICK)
-        fitting = (n for n in range(needed, columns // _NARROWEST + 1) if columns % n == 0)
-        count = next(fitting, 1)
+    count = blocks_for(rows, inner, columns)
     if count == 1:
         return np.ascontiguousarray(weight)
     blocks = memory.aligned((count, inner, columns // count), weight.dtype)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.kernel import Kernel
+from ..autograd.mode import threads
 from ..autograd.node import Node
 from ..dtypes import Array
 from ..parallel import at_once
@@ -100,15 +101,18 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         note: Any = None,
     ) -> tuple[tuple[Array, ...], Walked]:
         states, mask, weights = rest[:parts], rest[parts], grouped(rest[parts + 1 :])
-        if steps is mask is every is None and not keep:
+        if steps is None and every is None and not keep and (mask is None or note is None):
             layers = kind.all_layers(states[0])
-            made = layers and layers.forward(_flat(x), states, weights, directions)
+            told = note is not None
+            made = layers and layers.forward(
+                x, states, mask, weights, directions, threads.mode.recording or told, told
+            )
             if made is not None:
                 output, finals, left = made
                 if note is not None:
                     first = [state.copy() for state in states]
-                    note.later(partial(layers.tell, note, left, x.copy(), first, directions))
-                return (_shaped(output, x.shape[:-1]), *finals), left
+                    note.later(partial(layers.tell, left, x.copy(), first, directions))
+                return (output, *finals), left
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
         own = _cut(kind, every)
         finals, walked = _layers_forward(
@@ -147,10 +151,11 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         if type(walked) is not Walked:
             if note is not None:
                 note.arrived_at_ends((g_output, *others))
-            dx, d_states, d_weights = kind.all_layers(states[0]).backward(
-                walked, _flat(x), states[0], weights, g_output, others, needs[0], directions
-            )
-            return [None if dx is None else dx.reshape(x.shape), *d_states, None, *d_weights]
+            dx, d_states, d_mask, d_weights = kind.all_layers(states[0]).backward(
+                walked, x, states[0], mask, weights, gradients[0], others,
+                (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions,
+            )  # fmt: skip
+            return [dx, *d_states, d_mask, *d_weights]
         at_steps: Sequence[Array | None] = nothing * len(weights)
         if keep:
             at_steps = [None if g is None else _flat(g) for g in others[parts:]]

@@ -10,8 +10,7 @@ Forward, at each step:
     c_t = f c_{t-1} + i g
     h_t = o tanh(c_t)    (a projection multiplies that by W_hr)
 
-For small steps z is one product, of (x_t, h_{t-1}, 1) with all weights one below the other. For
-larger ones W_ih x_t is made for all t at once, before the loop.
+W_ih x_t + b is made for all t at once, before the loop.
 
 Backward, with dh_t the gradient that enters at output t plus W_hhᵀ dz_{t+1} (times W_hrᵀ where
 there is a projection), and dc_t that of c_t (δ marks what a step adds to it):
@@ -39,8 +38,9 @@ import numpy as np
 from .. import memory
 from ..dtypes import Array
 from ..parallel import matmul
-from .blocks import in_blocks, is_quick, multiply
-from .compiled.choice import is_compiled, layers_for, lstm_scans
+from . import lstm_layers
+from .blocks import in_blocks, multiply
+from .compiled.choice import is_compiled, layers_or, lstm_scans
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
 from .scan import lstm_cell
 from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
@@ -60,8 +60,6 @@ class Saved(NamedTuple):
     h : (rows, P), a part of the layer's outputs
     h0 : (N, P)
     h_starts : the h that each step started from, see `memory_of_starts`
-    reads : (rows, I + P + 1), x, the h that each step started from, and 1; None where the product
-        of a step is not made of all of it at once
     """
 
     gates: Array
@@ -72,7 +70,6 @@ class Saved(NamedTuple):
     h: Array
     h0: Array
     h_starts: Array | None
-    reads: Array | None = None
 
 
 def _gate(array: Array, number: int) -> Array:
@@ -110,24 +107,20 @@ def _scan_forward(
     gates = memory.empty((len(x), 4 * size), x.dtype)
     c, c_starts = _cells(c0, len(x), steps, reverse)
     tanh_c = memory.empty(c.shape, c.dtype)
-    h_all, h_starts, reads = h_out, memory_of_starts(h_out, steps, factors), None
-    if h_starts is None and is_quick(batch, x.shape[1] + h0.shape[1] + 1, 4 * size):
-        h_all, reads = _room_to_read(x, h0, reverse)
-        w_step = _below_each_other(w_ih, w_hh, bias, scale[0])
-    else:
-        w_step = in_blocks(w_hh.T * scale[0], batch)
-        matmul(x, w_ih.T * scale[0], gates)
-        if bias is not None:
-            gates += bias * scale[0]
-    hidden = h_all if w_hr is None else np.empty_like(c)
+    h_starts = memory_of_starts(h_out, steps, factors)
+    w_step = in_blocks(w_hh.T * scale[0], batch)
+    matmul(x, w_ih.T * scale[0], gates)
+    if bias is not None:
+        gates += bias * scale[0]
+    hidden = h_out if w_hr is None else np.empty_like(c)
     from_h = np.empty((batch, 4 * size), x.dtype)
     i_g = np.empty((batch, size), x.dtype)
     buffers = from_h, i_g, scale, shift
-    columns = gates, *(_gate(gates, k) for k in range(4)), c_starts, c, tanh_c, hidden, h_all
+    columns = gates, *(_gate(gates, k) for k in range(4)), c_starts, c, tanh_c, hidden, h_out
     h, c_t = h0, c0
     last = h0.copy(), c0.copy()
-    for z, i_t, f_t, g_t, o_t, c_old, c_new, tanh_t, hidden_t, h_t, start, read in _walk(
-        steps, reverse, *columns, h_starts, reads
+    for z, i_t, f_t, g_t, o_t, c_old, c_new, tanh_t, hidden_t, h_t, start in _walk(
+        steps, reverse, *columns, h_starts
     ):
         if start is not None:
             count = len(z)
@@ -135,11 +128,8 @@ def _scan_forward(
             h = np.multiply(h, 1 if factors is None else factors[:count], out=start)
             c_old[...] = c_t
             from_h, i_g, scale, shift = (buffer[:count] for buffer in buffers)
-        if read is None:
-            multiply(h, w_step, from_h)
-            z += from_h
-        else:
-            multiply(read, w_step, z)
+        multiply(h, w_step, from_h)
+        z += from_h
         np.tanh(z, out=z)
         z *= scale
         z += shift
@@ -153,39 +143,7 @@ def _scan_forward(
         h, c_t = h_t, c_new
     for carried, part in zip(last, (h, c_t), strict=True):
         carried[: len(part)] = part
-    if reads is not None:
-        h_out[...] = h_all
-    hidden = h_out if w_hr is None else hidden
-    return Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts, reads), last
-
-
-def _room_to_read(x: Array, h0: Array, reverse: bool) -> tuple[Array, Array]:
-    """Memory for h, as a part of what the steps read, and all of what they read: x, h and 1.
-
-    Each h stands where the next step reads it: in the rows of that step.
-    """
-    rows, inputs = x.shape
-    batch, size = h0.shape
-    room = memory.empty((rows + batch, inputs + size + 1), x.dtype)
-    before, after = (slice(0, rows), slice(batch, None))
-    read, written = (after, before) if reverse else (before, after)
-    reads = room[read]
-    reads[:, :inputs] = x
-    reads[:, -1] = 1
-    first = room[rows:] if reverse else room[:batch]
-    h_columns = slice(inputs, inputs + size)
-    first[:, h_columns] = h0
-    return room[written, h_columns], reads
-
-
-def _below_each_other(w_ih: Array, w_hh: Array, bias: Array | None, scale: Array) -> Array:
-    """(I + P + 1, 4H): what x, h and 1 are multiplied with, the gates scaled."""
-    inputs = w_ih.shape[1]
-    w_step = np.empty((inputs + w_hh.shape[1] + 1, len(w_hh)), w_hh.dtype)
-    np.multiply(w_ih.T, scale, out=w_step[:inputs])
-    np.multiply(w_hh.T, scale, out=w_step[inputs:-1])
-    np.multiply(scale, 0 if bias is None else bias, out=w_step[-1])
-    return w_step
+    return Saved(gates, c, c_starts, tanh_c, hidden, h_out, h0, h_starts), last
 
 
 def _walk(steps: Steps, reverse: bool, *columns: Array | None) -> Iterator[tuple[Any, ...]]:
@@ -235,18 +193,13 @@ def _scan_backward(
     if handed is not None:
         handed.update(zip("ifgo", (_gate(dz, k) for k in range(4)), strict=True))
     gradients: list[Array | None] = [None] * len(weights)
-    # Of all that a step reads, at once, where it reads all at once.
-    d_step: Any = None if saved.reads is None else matmul(dz.T, saved.reads)
     if needs[0]:
-        gradients[0] = matmul(dz.T, x) if d_step is None else d_step[:, : x.shape[1]].copy()
-    if needs[1] and d_step is None:
+        gradients[0] = matmul(dz.T, x)
+    if needs[1]:
         starts = saved.h_starts
         gradients[1] = recurrent_gradient(dz, saved.h, saved.h0, starts, steps, reverse)
-    elif needs[1]:
-        gradients[1] = d_step[:, x.shape[1] : -1].copy()
     if needs[2] or needs[3]:
-        d_bias = dz.sum(axis=0) if d_step is None else d_step[:, -1].copy()
-        gradients[2] = gradients[3] = d_bias
+        gradients[2] = gradients[3] = dz.sum(axis=0)
     if needs[4]:
         gradients[4] = np.matmul(dh_all.T, saved.hidden)
     return (matmul(dz, w_ih) if needs_x else None), d_last, gradients
@@ -368,7 +321,7 @@ lstm = sequence_kernel(
         "hc",
         "ifgo",
         weights=6,
-        all_layers=layers_for,
+        all_layers=layers_or(lstm_layers),
         in_parts=is_compiled,
     ),
 )

@@ -48,9 +48,9 @@ def is_compiled(state: Array) -> bool:
     return scans_for(state) is not None
 
 
-def layers_for(state: Array) -> Any:
-    """The module that runs all layers in one call; None where states (..., H) are not for it."""
-    return None if scans_for(state) is None else _compiled_layers()
+def layers_or(plain: Any) -> Callable[[Array], Any]:
+    """Which module runs all layers in one call from such states: the compiled one, or the given."""
+    return lambda state: plain if scans_for(state) is None else _compiled_layers()
 
 
 @cache

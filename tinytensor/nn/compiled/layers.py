@@ -35,17 +35,21 @@ class Saved(NamedTuple):
 
 
 def forward(
-    x: Array, states: State, weights: Sequence[Weights], directions: int
+    x: Array,
+    states: State,
+    mask: Array | None,
+    weights: Sequence[Weights],
+    directions: int,
+    recorded: bool,
+    told: bool,
 ) -> tuple[Array, State, Saved] | None:
-    """(output (rows, directions · H), last states, what is left); None for what is not small.
-
-    x : (rows, I), the batch's sequences having all steps
-    weights : of each scan w_ih, w_hh, b_ih, b_hh, then None and None
-    """
+    """As `lstm_layers.forward`; None for what is not plain and small, or has a mask."""
     scans, batch, size = states[0].shape
-    rows, inputs = x.shape
+    length, _, inputs = x.shape
+    rows = length * batch
     width = max(inputs, directions * size)
-    if rows * 4 * size * width > _LARGEST_PRODUCT or batch * size * size > _LARGEST_STEP:
+    is_large = rows * 4 * size * width > _LARGEST_PRODUCT or batch * size * size > _LARGEST_STEP
+    if is_large or mask is not None:
         return None
     flat = []
     for w_ih, w_hh, b_ih, b_hh, w_hr, factors in weights:
@@ -60,30 +64,33 @@ def forward(
         np.empty((scans // directions, rows, directions * size), x.dtype),
     )
     loops.lstm_layers_forward(
-        _plain(x), saved.weights, saved.biases, h, c, directions, saved.scans, saved.inputs
+        _rows(x), saved.weights, saved.biases, h, c, directions, saved.scans, saved.inputs
     )
-    return saved.inputs[-1].copy(), (h, c), saved
+    return saved.inputs[-1].copy().reshape(length, batch, -1), (h, c), saved
 
 
 def backward(
     saved: Saved,
     x: Array,
     h0: Array,
+    mask: Array | None,
     weights: Sequence[Weights],
     g_output: Array | None,
     g_finals: Sequence[Array | None],
-    needs_x: bool,
+    needs: tuple[bool, bool, Sequence[Sequence[bool]]],
     directions: int,
-) -> tuple[Array | None, State, list[Array | None]]:
-    """The gradients of x (rows, I), of the first states and of all weights."""
+) -> tuple[Array | None, State, Array | None, list[Array | None]]:
+    """As `lstm_layers.backward`, the gradients of all weights."""
+    needs_x, *_ = needs
     dtype = x.dtype
+    rows = _rows(x)
     shape = saved.inputs.shape[1:]
-    dy = np.zeros(shape, dtype) if g_output is None else _plain(g_output)
+    dy = np.zeros(shape, dtype) if g_output is None else _rows(g_output)
     dh, dc = (np.zeros(h0.shape, dtype) if g is None else np.array(g, order="C") for g in g_finals)
-    dx = np.zeros((len(x) if needs_x else 0, x.shape[1]), dtype)
+    dx = np.zeros((len(rows) if needs_x else 0, rows.shape[1]), dtype)
     d_weights = np.empty_like(saved.weights)
     loops.lstm_layers_backward(
-        _plain(x), saved.weights, saved.biases, _plain(h0), directions, saved.scans, saved.inputs,
+        rows, saved.weights, saved.biases, _plain(h0), directions, saved.scans, saved.inputs,
         dy, dh, dc, dx, d_weights,
     )  # fmt: skip
     gradients: list[Array | None] = []
@@ -95,10 +102,15 @@ def backward(
             else:
                 gradients.append(d_weights[at : at + weight.size].reshape(weight.shape))
                 at += weight.size
-    return (dx if needs_x else None), (dh, dc), gradients
+    return (dx.reshape(x.shape) if needs_x else None), (dh, dc), None, gradients
 
 
-def tell(note: Any, saved: Saved, x: Array, states: Sequence[Array], directions: int) -> None:
+def _rows(array: Array) -> Array:
+    """(T, N, features) as rows."""
+    return _plain(array.reshape(-1, array.shape[2]))
+
+
+def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note: Any) -> None:
     """Write what the forward pass left on a note of a record, as it stands scan by scan."""
     length, batch, inputs = x.shape
     rows = length * batch

@@ -121,7 +121,7 @@ def scan_backward(
     handed: dict[str, Array] | None = None,
 ) -> tuple[Array | None, State, list[Array | None]]:
     w_ih, w_hh, *_ = weights
-    gates, _, c_starts, tanh_c, _, h, h0, h_starts, _ = saved
+    gates, _, c_starts, tanh_c, _, h, h0, h_starts = saved
     dz = memory.empty(gates.shape, gates.dtype)
     d_last = (_plain(d_last[0]), _plain(d_last[1]))
     columns = gates, c_starts, tanh_c, _plain(upstream[0]), *d_last, dz

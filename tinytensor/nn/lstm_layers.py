@@ -1,0 +1,174 @@
+"""All layers and directions of an LSTM in the plain case, on arrays: see `lstm_walk`.
+
+The other cases (sequences of several lengths, a projection, dropout on h, states of all steps,
+segments) go scan by scan, see `lstm_kernel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..dtypes import Array
+from ..parallel import at_once
+from .layers_kernel import State, Weights
+from .lstm_walk import Walk, turned, walk_backward, walk_forward
+from .steps import Steps
+
+_LARGE = 1 << 22  # multiplications of a scan above which directions do not walk as one batch
+
+
+class Saved(NamedTuple):
+    """What the forward pass leaves.
+
+    walks : of each layer one for all directions, or one for each
+    outputs : of each layer (T, N, directions · H); told, or below a mask, else none
+    weights : a copy, if told
+    """
+
+    walks: list[list[Any]]
+    outputs: list[Array]
+    weights: list[tuple[Any, ...]]
+
+
+def forward(
+    x: Array,
+    states: State,
+    mask: Array | None,
+    weights: Sequence[Weights],
+    directions: int,
+    recorded: bool,
+    told: bool,
+) -> tuple[Array, State, Saved] | None:
+    """(output (T, N, directions · H), last states, what is left); None for what is not plain.
+
+    x : (T, N, I)
+    mask : None, or factors between the layers, (layers - 1, T, N, directions · H); not if told
+    weights : of each scan w_ih, w_hh, b_ih, b_hh, then None and None
+    recorded : whether there may be a backward pass
+    told : whether `tell` may be called
+    """
+    h_0, c_0 = states
+    if h_0.size == 0 or x.dtype.kind != "f":
+        return None
+    for *_, w_hr, factors in weights:
+        if w_hr is not None or factors is not None:
+            return None
+    length, batch, _ = x.shape
+    size = h_0.shape[2]
+    work = length * batch * weights[0][1].size
+    together = 1 if work > _LARGE else directions
+    h_n, c_n = np.empty(h_0.shape, h_0.dtype), np.empty(c_0.shape, c_0.dtype)
+    saved = Saved([], [], [])
+    for first in range(0, len(weights), directions):
+        output = np.empty((length, batch, directions * size), x.dtype)
+        by_scan = _by_scan(output, directions)
+        arguments = []
+        for direction in range(0, directions, together):
+            own = slice(first + direction, first + direction + together)
+            arguments.append(
+                (
+                    x, h_0[own], c_0[own], weights[own], direction,
+                    by_scan[direction : direction + together], h_n[own], c_n[own], recorded, told,
+                )
+            )  # fmt: skip
+        saved.walks.append(at_once(walk_forward, arguments, work))
+        x = output
+        if told or mask is not None:
+            saved.outputs.append(output)
+        if mask is not None and first + directions < len(weights):
+            x = output * mask[first // directions]
+    if told:
+        saved.outputs[-1] = output.copy()
+        saved.weights.extend(
+            tuple([None if one is None else one.copy() for one in own]) for own in weights
+        )
+    return output, (h_n, c_n), saved
+
+
+def backward(
+    saved: Saved,
+    x: Array,
+    h_0: Array,
+    mask: Array | None,
+    weights: Sequence[Weights],
+    g_output: Array | None,
+    g_finals: Sequence[Array | None],
+    needs: tuple[bool, bool, Sequence[Sequence[bool]]],
+    directions: int,
+) -> tuple[Array | None, State, Array | None, list[Array | None]]:
+    """The gradients of x, of the first states, of the mask and of all weights.
+
+    needs : of x, of the mask, of each weight of each scan
+    """
+    needs_x, needs_mask, needs_weights = needs
+    length, batch, _ = x.shape
+    size = h_0.shape[2]
+    work = length * batch * weights[0][1].size
+    # First of the last states, then, as each walk turns its own around, of the first ones.
+    dh, dc = (
+        np.zeros(h_0.shape, x.dtype) if g is None else np.array(g, order="C") for g in g_finals
+    )
+    d_mask = np.empty_like(mask) if needs_mask and mask is not None else None
+    d_weights: list[list[Array | None]] = [[] for _ in weights]
+    dx: Any = g_output
+    if g_output is None:
+        dx = np.zeros((length, batch, directions * size), x.dtype)
+    for layer in range(len(saved.walks) - 1, -1, -1):
+        dy = _by_scan(dx, directions)
+        walks = saved.walks[layer]
+        together = directions // len(walks)
+        first = layer * directions
+        arguments = []
+        for direction, walk in zip(range(0, directions, together), walks, strict=True):
+            own = slice(first + direction, first + direction + together)
+            arguments.append(
+                (
+                    walk, weights[own], direction, dy[direction : direction + together], dh[own],
+                    dc[own], layer > 0 or needs_x, needs_weights[own],
+                )
+            )  # fmt: skip
+        dx = None
+        for part, gradients in at_once(walk_backward, arguments, work):
+            dx = part if dx is None else np.add(dx, part, out=dx)
+            d_weights[first : first + together] = gradients
+            first += together
+        if mask is not None and layer > 0:
+            if d_mask is not None:
+                d_mask[layer - 1] = dx * saved.outputs[layer - 1]
+            dx = dx * mask[layer - 1]
+    return dx, (dh, dc), d_mask, [gradient for own in d_weights for gradient in own]
+
+
+def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note: Any) -> None:
+    """Write what the forward pass left on a note of a record, scan by scan, in order of time."""
+    length, batch, _ = x.shape
+    parts: list[tuple[Array, ...]] = []
+    for walks, output in zip(saved.walks, saved.outputs, strict=True):
+        slots: list[Array] = [own for walk in walks for own in _slots(walk)]
+        for direction, (own, h) in enumerate(zip(slots, _by_scan(output, directions), strict=True)):
+            c, *gates = own.swapaxes(0, 1)
+            in_time = [turned([part], direction)[0] for part in (c[1:], *(g[:-1] for g in gates))]
+            parts.append(tuple([_rows(part) for part in (h, *in_time)]))
+    layers = [_rows(part) for part in (x, *saved.outputs[:-1])]
+    note.forward(Steps((batch,) * length, batch), states, saved.weights, layers, parts)
+
+
+def _slots(walk: Walk) -> Sequence[Array]:
+    """Of each scan of a walk its cells and gates, (T + 1, 5, N, H)."""
+    assert walk.slots is not None
+    return list(walk.slots.transpose(2, 0, 1, 3, 4))
+
+
+def _by_scan(output: Array, directions: int) -> Array:
+    """(T, N, directions · H) as (directions, T, N, H)."""
+    length, batch, features = output.shape
+    shape = (length, batch, directions, features // directions)
+    return output.reshape(shape).transpose(2, 0, 1, 3)
+
+
+def _rows(array: Array) -> Array:
+    """(T, N, features) as rows."""
+    return array.reshape(-1, array.shape[2])

@@ -1,0 +1,315 @@
+"""The walks of an LSTM through time, for sequences of one length, no projection, no dropout on h.
+
+The formulas are those of `lstm_kernel`. What is different is how few calls a step has:
+
+- All lies in the order in which a scan walks: a reverse scan is turned around where x comes in and
+  h goes out. So both directions of a small layer walk at once, as one batch.
+- The parts of a step lie gate by gate, c i f g o: (c, i) times (f, g) is one call.
+- One product makes z, of all that a step reads: x_t, h_{t-1} and 1. The gradients of all weights
+  are one product with that too.
+- The forward pass leaves what the backward pass multiplies with, f K_i K_f K_g K_o K_c, made for a
+  block of steps while their gates are in the cache. So (K_o, K_c) times dh_t is one call, and so is
+  (f, K_i, K_f, K_g) times dc_t: dc_{t-1} and dz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import memory
+from ..dtypes import Array
+from ..parallel import matmul
+from .layers_kernel import Weights
+from .lstm_memory import Backward, Block, Forward, backward_for, forward_for, keep
+from .steps import bias_of
+
+_ROWS_OF_X = 1024  # that are multiplied with W_ih at once, where that is not done at each step
+
+
+class Walk(NamedTuple):
+    """What a walk of one or more scans leaves, in the order in which they walk.
+
+    factors : (T, 6, scans, N, H), f K_i K_f K_g K_o K_c
+    reads : (scans, T, N, I + H + 1), x, the h that each step started from, and 1
+    slots : (T + 1, 5, scans, N, H), c i f g o, and at the end the last c; None if not asked for
+    """
+
+    factors: Array
+    reads: Array
+    slots: Array | None
+
+
+def turned(sequences: Any, direction: int) -> list[Array]:
+    """Of each scan the sequence (T, ...) in the order in which it walks, or back.
+
+    The first scan walks in that direction, 0 or 1 for reverse, a second one in reverse.
+    """
+    if direction == 1:
+        return [each[::-1] for each in sequences]
+    first, *others = sequences
+    return [first, *[other[::-1] for other in others]]
+
+
+# -- forward ---------------------------------------------------------------------------------------
+
+
+def walk_forward(
+    x: Array,
+    h_0: Array,
+    c_0: Array,
+    weights: Sequence[Weights],
+    direction: int,
+    output: Array,
+    h_n: Array,
+    c_n: Array,
+    recorded: bool,
+    told: bool,
+) -> Walk | None:
+    """Walk scans at once; what is left for the backward pass, if that is `recorded`.
+
+    x : (T, N, I)
+    h_0, c_0 : (scans, N, H)
+    output : (scans, T, N, H), and h_n and c_n as h_0: to be filled
+    told : whether the gates are left too
+    """
+    scans, batch, size = h_0.shape
+    length, _, inputs = x.shape
+    dtype = x.dtype
+    own = forward_for(length, scans, batch, inputs, size, dtype)
+    w_x, w_step = _step_weights(weights, own)
+    scale, shift = _scale_and_shift(scans * batch * size, dtype)
+    xs = turned([x] * scans, direction)
+    outputs = turned(output, direction)
+    from_x = repeat(None) if w_x is None else _from_x(xs, w_x)
+    walk = None
+    if recorded:
+        walk = Walk(
+            memory.empty((length, 6, scans, batch, size), dtype),
+            memory.empty((scans, length, batch, inputs + size + 1), dtype),
+            np.empty((length + 1, 5, scans, batch, size), dtype) if told else None,
+        )
+    add, multiply, tanh = np.add, np.multiply, np.tanh
+    h, c = h_0, c_0
+    most = len(own.views)
+    for start in range(0, length, most):
+        steps = slice(start, min(length, start + most))
+        count = steps.stop - start
+        block = own.block(count)
+        own.h[:, 0] = h
+        own.slots[0, 0] = c
+        for place, part in zip(block.x, xs, strict=True):
+            place[...] = part[steps]
+        for (
+            times, product, z, z_flat, c_i, f_g, both, f_c, i_g, c_next, tanh_flat, o_t, tanh_t,
+            h_next,
+        ), added in zip(own.views[:count], from_x, strict=False):  # fmt: skip
+            times(w_step, product)
+            if added is not None:
+                add(z, added, z)
+            tanh(z_flat, z_flat)
+            multiply(z_flat, scale, z_flat)
+            add(z_flat, shift, z_flat)
+            multiply(c_i, f_g, both)
+            add(f_c, i_g, c_next)
+            tanh(c_next, tanh_flat)
+            multiply(o_t, tanh_t, h_next)
+        h, c = block.h_last, block.c_last
+        for place, part in zip(outputs, block.h_out, strict=True):
+            place[steps] = part
+        if walk is not None:
+            _make_factors(block)
+            walk.factors[steps] = block.factors
+            walk.reads[:, steps] = block.reads
+            if walk.slots is not None:
+                walk.slots[start : steps.stop + 1] = own.slots[: count + 1]
+    h_n[...] = h
+    c_n[...] = c
+    keep(own)
+    return walk
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(gate: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """What leads from tanh to i f g o, y scale + shift, for gates of so many numbers, flat.
+
+    The arguments of the gates have the same scale.
+    """
+    scale = np.full((4, gate), 0.5, dtype)
+    shift = scale.copy()
+    scale[2] = 1
+    shift[2] = 0
+    return scale.reshape(-1), shift.reshape(-1)
+
+
+def _step_weights(weights: Sequence[Weights], own: Forward) -> tuple[Array | None, Array]:
+    """What x alone is multiplied with, and what the rest of that which a step reads is.
+
+    The former, (scans, 4H, I + 1) with the biases, is None where a step reads x. The latter is
+    (scans, 4, blocks, rows, columns), or (rows, 4H) for one sequence. The gates are scaled.
+    """
+    _, _, scans, _, size = own.slots.shape
+    dtype = own.slots.dtype
+    rows = size if own.apart else own.inputs + size + 1
+    scale = _scale_and_shift(size, dtype)[0][:, None]
+    w_x = np.empty((scans, 4 * size, own.inputs + 1), dtype) if own.apart else None
+    if own.is_one:
+        w_step = np.empty((rows, 4 * size), dtype)
+        places = [w_step.T]
+    else:
+        blocks = own.column_blocks
+        w_step = memory.aligned((scans, 4, blocks, rows, size // blocks), dtype)
+        places = list(w_step.swapaxes(3, 4))
+    for number, (w_ih, w_hh, b_ih, b_hh, *_) in enumerate(weights):
+        bias = bias_of(b_ih, b_hh)
+        if bias is None:
+            bias = np.zeros(4 * size, dtype)
+        if w_x is None:
+            step = np.concatenate((w_ih, w_hh, bias[:, None]), axis=1)
+            step *= scale
+        else:
+            step = w_hh * scale
+            np.multiply(w_ih, scale, w_x[number, :, :-1])
+            np.multiply(bias, scale[:, 0], w_x[number, :, -1])
+        place = places[number]
+        place[...] = step.reshape(place.shape)
+    return w_x, w_step
+
+
+def _from_x(xs: Sequence[Array], w_x: Array) -> Iterator[Array]:
+    """Of each step what x and the biases give to z, (4, scans, N, H)."""
+    length, batch, inputs = xs[0].shape
+    scans, columns, _ = w_x.shape
+    most = min(length, max(1, _ROWS_OF_X // batch))
+    made = memory.empty((scans, most, batch, columns), w_x.dtype)
+    by_step = made.reshape(scans, most, batch, 4, columns // 4).transpose(1, 3, 0, 2, 4)
+    for start in range(0, length, most):
+        for x, w, out in zip(xs, w_x, made, strict=True):
+            part = x[start : start + most]
+            rows = out[: len(part)].reshape(-1, columns)
+            matmul(part.reshape(-1, inputs), w[:, :-1].T, rows)
+            rows += w[:, -1]
+        yield from by_step[: length - start]
+
+
+def _make_factors(block: Block) -> None:
+    """f K_i K_f K_g K_o K_c from the gates, products, h and tanh c of some steps."""
+    block.f_out[...] = block.f
+    np.subtract(1, block.ifgo, block.k_ifgo)
+    np.multiply(block.k_if, block.ig_fc, block.k_if)
+    np.multiply(block.ig, block.g, block.k_g)
+    np.subtract(block.i, block.k_g, block.k_g)
+    np.multiply(block.k_o, block.h, block.k_o)
+    np.multiply(block.h, block.tanh_c, block.k_c)
+    np.subtract(block.o, block.k_c_flat, block.k_c_flat)
+
+
+# -- backward --------------------------------------------------------------------------------------
+
+
+def walk_backward(
+    walk: Walk,
+    weights: Sequence[Weights],
+    direction: int,
+    dy: Array,
+    d_h: Array,
+    d_c: Array,
+    needs_x: bool,
+    needs: Sequence[Sequence[bool]],
+) -> tuple[Array | None, list[list[Array | None]]]:
+    """The gradient of the x of scans that walked at once, and those of the weights of each.
+
+    dy : (scans, T, N, H)
+    d_h, d_c : (scans, N, H), the gradients of the last states; left are those of the first
+    needs : of each scan, of each weight
+    """
+    length, _, scans, batch, size = walk.factors.shape
+    inputs = weights[0][0].shape[1]
+    dtype = walk.factors.dtype
+    own = backward_for(length, scans, batch, size, dtype)
+    dxs = [np.empty((length, batch, inputs), dtype) for _ in weights if needs_x]
+    d_steps: list[Array | None] = [None] * scans
+    w_back = _back_weights(weights, own)
+    dys = turned(dy, direction)
+    factors = walk.factors.reshape(length, 6, scans * batch, size)
+    add, multiply, copy = np.add, np.multiply, np.copyto
+    dh, dc = own.dh, own.dc
+    dh[...] = d_h.reshape(dh.shape)
+    carried = d_c
+    most = len(own.views)
+    for start in reversed(range(0, length, most)):
+        steps = slice(start, min(length, start + most))
+        count = steps.stop - start
+        for place, part in zip(own.dy, dys, strict=True):
+            place[:count] = part[steps]
+        own.carried[count][...] = carried
+        back = factors[steps][::-1]
+        for (
+            dy_t, dz_o_and_dc, to_dc, carried_t, d_quad, rows, dz_t, times, product,
+        ), k_quad, k_pair in zip(
+            own.views[count - 1 :: -1], back[:, :4], back[:, 4:], strict=False
+        ):  # fmt: skip
+            add(dh, dy_t, dh)
+            multiply(k_pair, dh, dz_o_and_dc)
+            add(carried_t, to_dc, dc)
+            multiply(k_quad, dc, d_quad)
+            if rows is not None:
+                copy(rows, dz_t)
+            times(w_back, product)
+        carried = own.carried[0]
+        for scan, (w_ih, *_) in enumerate(weights):
+            dz = own.dz[scan, :count].reshape(-1, 4 * size)
+            if needs_x:
+                matmul(dz, w_ih, dxs[scan][steps].reshape(len(dz), inputs))
+            if any(needs[scan]):
+                part = matmul(dz.T, walk.reads[scan, steps].reshape(len(dz), -1))
+                before = d_steps[scan]
+                d_steps[scan] = part if before is None else np.add(before, part, out=before)
+    d_h[...] = dh.reshape(d_h.shape)
+    d_c[...] = carried
+    keep(own)
+    d_weights = [
+        _parted(d_step, inputs, wanted) for d_step, wanted in zip(d_steps, needs, strict=True)
+    ]
+    return _added_up(dxs, direction), d_weights
+
+
+def _back_weights(weights: Sequence[Weights], own: Backward) -> Array:
+    """W_hh as the product of a step takes it: (4H, H), or (scans, blocks, 4H, columns)."""
+    blocks = own.column_blocks
+    w_hh: Array = weights[0][1]
+    if len(weights) == blocks == 1:
+        return np.ascontiguousarray(w_hh)
+    rows, size = w_hh.shape
+    w_back = memory.aligned((len(weights), blocks, rows, size // blocks), w_hh.dtype)
+    for place, each in zip(w_back, weights, strict=True):
+        place[...] = each[1].reshape(rows, blocks, -1).swapaxes(0, 1)
+    return w_back
+
+
+def _added_up(dxs: Sequence[Array], direction: int) -> Array | None:
+    """The gradients of x by scan, as they walked: all together, in order of time."""
+    if not dxs:
+        return None
+    first, *others = turned(dxs, direction)
+    for other in others:
+        first += other
+    return first
+
+
+def _parted(d_step: Array | None, inputs: int, needs: Sequence[bool]) -> list[Array | None]:
+    """The gradients of W_ih, W_hh and the biases, which stand side by side."""
+    parts: list[Array | None] = [None] * len(needs)
+    if d_step is None:
+        return parts
+    if needs[0]:
+        parts[0] = d_step[:, :inputs].copy()
+    if needs[1]:
+        parts[1] = d_step[:, inputs:-1].copy()
+    if needs[2] or needs[3]:
+        parts[2] = parts[3] = d_step[:, -1].copy()
+    return parts
