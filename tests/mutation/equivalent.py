@@ -195,25 +195,21 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "in lstm: dx = np.zeros((length, batch, directions * size), h_0.dtype)": _ONE_DTYPE,
     },
     "backward_for": {
-        "any: return _taken(Backward, length, _BLOCK_ROWS // batch, scans, batch, size, dtype)": (
+        "any: return _taken(Backward, length, _BLOCK_ROWS // batch, dtype, scans, batch, size)": (
             _ONLY_MEMORY
         ),
-    },
-    "_back_weights": {
-        "place[...] = each[1].reshape(rows, blocks, -1).swapaxes(1, 0)": _PAIR_IS_FREE,
-        "place[...] = each[1].reshape(rows, blocks, -2).swapaxes(0, 1)": _UNKNOWN_SIZE,
     },
     "walk_backward": {
         "inputs = weights[0][0].shape[-1]": "of two dimensions",
         "any: dxs = [np.empty((length, batch, inputs), dtype) for _ in weights if needs_x]": (
             "all of it is written"
         ),
-        "factors = walk.factors.reshape(length, -6, scans * batch, size)": _UNKNOWN_SIZE,
+        "factors = walk.factors.reshape(length, 6, -2)": _UNKNOWN_SIZE,
+        "dh[...] = d_h.reshape(-2)": _UNKNOWN_SIZE,
         "add(dy_t, dh, dh)": _SUM_IS_FREE,
         "multiply(dh, k_pair, dz_o_and_dc)": _PRODUCT_IS_FREE,
         "add(to_dc, carried_t, dc)": _SUM_IS_FREE,
         "multiply(dc, k_quad, d_quad)": _PRODUCT_IS_FREE,
-        "dz = own.dz[scan, :count].reshape(-2, 4 * size)": _UNKNOWN_SIZE,
         "if True or any(needs[scan]):": _ONLY_SPEED,
         "if needs[scan]:": _ONLY_SPEED,
         "part = matmul(dz.T, walk.reads[scan, steps].reshape(len(dz), -2))": _UNKNOWN_SIZE,

@@ -23,8 +23,11 @@ there is a projection), and dc_t that of c_t (δ marks what a step adds to it):
     dc_{t-1} = dc_t · f
 
 The K depend on no gradient, so they are computed for a block of steps at a time (h in them is that
-before a projection). The weight gradients are sums over t of
-outer products; they are left to one large matrix product each, after the loop.
+before a projection). The weight gradients are sums over t of outer products; they are left to one
+large matrix product each, after the loop.
+
+Here are scans for every case. The plain one, sequences of one length without projection and dropout
+on h, takes the same formulas in fewer calls: `lstm_layers`, or the compiled loops of the extra.
 """
 
 from __future__ import annotations

@@ -64,14 +64,14 @@ def forward(
     saved = Saved([], [], [])
     for first in range(0, len(weights), directions):
         output = np.empty((length, batch, directions * size), x.dtype)
-        by_scan = _by_scan(output, directions)
+        outputs = _by_scan(output, directions)
         arguments = []
         for direction in range(0, directions, together):
             own = slice(first + direction, first + direction + together)
             arguments.append(
                 (
                     x, h_0[own], c_0[own], weights[own], direction,
-                    by_scan[direction : direction + together], h_n[own], c_n[own], recorded, told,
+                    outputs[direction : direction + together], h_n[own], c_n[own], recorded, told,
                 )
             )  # fmt: skip
         saved.walks.append(at_once(walk_forward, arguments, work))
@@ -117,7 +117,7 @@ def backward(
     if g_output is None:
         dx = np.zeros((length, batch, directions * size), x.dtype)
     for layer in range(len(saved.walks) - 1, -1, -1):
-        dy = _by_scan(dx, directions)
+        dys = _by_scan(dx, directions)
         walks = saved.walks[layer]
         together = directions // len(walks)
         first = layer * directions
@@ -126,8 +126,8 @@ def backward(
             own = slice(first + direction, first + direction + together)
             arguments.append(
                 (
-                    walk, weights[own], direction, dy[direction : direction + together], dh[own],
-                    dc[own], layer > 0 or needs_x, needs_weights[own],
+                    walk, weights[own], direction, dys[direction : direction + together],
+                    dh[own], dc[own], layer > 0 or needs_x, needs_weights[own],
                 )
             )  # fmt: skip
         dx = None
@@ -162,11 +162,12 @@ def _slots(walk: Walk) -> Sequence[Array]:
     return list(walk.slots.transpose(2, 0, 1, 3, 4))
 
 
-def _by_scan(output: Array, directions: int) -> Array:
-    """(T, N, directions · H) as (directions, T, N, H)."""
-    length, batch, features = output.shape
-    shape = (length, batch, directions, features // directions)
-    return output.reshape(shape).transpose(2, 0, 1, 3)
+def _by_scan(output: Array, directions: int) -> list[Array]:
+    """The parts (T, N, H) of (T, N, directions · H)."""
+    if directions == 1:
+        return [output]
+    size = output.shape[2] // 2
+    return [output[:, :, :size], output[:, :, size:]]
 
 
 def _rows(array: Array) -> Array:

@@ -7,7 +7,7 @@ steps for the next call with the same sizes too.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,13 +28,17 @@ class Forward:
 
     slots : (steps + 1, 5, scans, N, H), c i f g o, with c the cell that the step starts from
     products : (steps, 2, scans, N, H), f c and i g
-    tanh_c : (steps, scans, N, H)
     reads : (scans, steps + 1, N, I + H + 1), x, the h that the step starts from, and 1
-    h : that part of it
-    factors : (steps, 6, scans, N, H), f K_i K_f K_g K_o K_c
+    h : that part of it; h_first, c_first : what the first step starts from
+    factors : (steps, 6, scans, N, H), f K_i K_f K_g K_o K_c; in place of K_c first tanh c
     is_one : whether there is one scan of one sequence
     apart : whether W_ih x is no part of a step's product
-    column_blocks : in how many blocks of columns the weight of a gate is multiplied with
+    scale, shift : what leads from tanh to i f g o, y scale + shift, flat
+    w_step : what a step multiplies with what it reads, in blocks of columns, (scans, 4, blocks,
+        rows, columns), or (rows, 4H) for one sequence
+    w_places : of each scan the parts of that for x, h and 1, (rows, 4, blocks, columns), or for one
+        sequence (rows, 4H); those for x and 1 are None where they are apart
+    gate_scale : that of the gates' arguments, of the shape of a row of these
     views : of each step, see `lstm_walk.walk_forward`
     """
 
@@ -44,24 +48,34 @@ class Forward:
         self.inputs = inputs
         self.is_one = scans == batch == 1
         read = inputs + size + 1
-        self.column_blocks = blocks_for(batch, read, size)
-        self.apart = not is_quick(batch, read, size // self.column_blocks)
+        blocks = blocks_for(batch, read, size)
+        self.apart = not is_quick(batch, read, size // blocks)
         if self.apart:
-            self.column_blocks = blocks_for(batch, size, size)
+            blocks = blocks_for(batch, size, size)
+        rows = size if self.apart else read
+        if self.is_one:
+            self.w_step = memory.aligned((rows, 4 * size), dtype)
+            by_scan = [self.w_step]
+        else:
+            self.w_step = memory.aligned((scans, 4, blocks, rows, size // blocks), dtype)
+            by_scan = list(self.w_step.transpose(0, 3, 1, 2, 4))
+        self.w_places: list[tuple[Array | None, Array, Array | None]] = [
+            (None, place, None) if self.apart else (place[:inputs], place[inputs:-1], place[-1])
+            for place in by_scan
+        ]
+        self.scale, self.shift = _scale_and_shift(scans * batch * size, dtype)
+        self.gate_scale = _scale_and_shift(size, dtype)[0].reshape(by_scan[0].shape[1:])
         self.slots = memory.aligned((steps + 1, 5, scans, batch, size), dtype)
-        self.products = np.empty((steps, 2, scans, batch, size), dtype)
-        self.tanh_c = np.empty((steps, scans, batch, size), dtype)
+        self.products = memory.aligned((steps, 2, scans, batch, size), dtype)
         self.reads = np.empty((scans, steps + 1, batch, read), dtype)
         self.reads[..., -1] = 1
         self.h = self.reads[..., inputs:-1]
-        self.factors = np.empty((steps, 6, scans, batch, size), dtype)
+        self.h_first, self.c_first = self.h[:, 0], self.slots[0, 0]
+        self.factors = memory.aligned((steps, 6, scans, batch, size), dtype)
         self.views = [self._step(t) for t in range(steps)]
         self._blocks: dict[int, Block] = {}
-
-    @property
-    def nbytes(self) -> int:
-        own = self.slots, self.products, self.tanh_c, self.reads, self.factors
-        return sum(part.nbytes for part in own)
+        own = self.slots, self.products, self.reads, self.factors, self.w_step
+        self.is_small = sum(part.nbytes for part in own) <= _LARGEST_KEPT
 
     def _step(self, t: int) -> tuple[Any, ...]:
         slots = self.slots[t]
@@ -73,14 +87,15 @@ class Forward:
             product = z.reshape(1, 4 * size)
         else:
             multiply = partial(np.matmul, rows[:, None, None])
-            columns = z.reshape(4, scans, batch, self.column_blocks, -1)
+            columns = z.reshape(4, scans, batch, *self.w_step.shape[2::2])
             product = columns.transpose(1, 0, 3, 2, 4)
         shape = (scans, batch, size)[scans == 1 :]
         f_c, i_g = self.products[t].reshape(2, -1)
+        tanh_c = self.factors[t, 5]
         return (
             multiply, product, z, z.reshape(-1), slots[:2].reshape(-1), slots[2:4].reshape(-1),
             self.products[t].reshape(-1), f_c, i_g, self.slots[t + 1, 0].reshape(-1),
-            self.tanh_c[t].reshape(-1), slots[4].reshape(shape), self.tanh_c[t].reshape(shape),
+            tanh_c.reshape(-1), slots[4].reshape(shape), tanh_c.reshape(shape),
             self.h[:, t + 1].reshape(shape),
         )  # fmt: skip
 
@@ -95,8 +110,10 @@ class Forward:
         slots = self.slots[:count].reshape(count, 5, -1)
         products = self.products[:count].reshape(count, 2, -1)
         factors = self.factors[:count].reshape(count, 6, -1)
-        h = self.h[:, 1 : count + 1].swapaxes(0, 1)
-        shape = (count, h.shape[-1]) if self.is_one else h.shape
+        h = self.h[:, 1 : count + 1].swapaxes(0, 1)[:, None]
+        k_oc = self.factors[:count, 4:]
+        if self.is_one:
+            h, k_oc = h[:, :, 0, 0], k_oc[:, :, 0, 0]
         return Block(
             x=list(self.reads[:, :count, :, : self.inputs]),
             h_out=list(self.h[:, 1 : count + 1]),
@@ -105,22 +122,29 @@ class Forward:
             reads=self.reads[:, :count],
             factors=self.factors[:count],
             ifgo=slots[:, 1:],
-            i=slots[:, 1],
+            i_o=slots[:, 1::3],
             f=slots[:, 2],
             g=slots[:, 3],
-            o=slots[:, 4],
             ig=products[:, 1],
             ig_fc=products[:, ::-1],
-            h=h.reshape(shape),
-            tanh_c=self.tanh_c[:count].reshape(shape),
+            h=h,
             f_out=factors[:, 0],
             k_ifgo=factors[:, 1:5],
             k_if=factors[:, 1:3],
             k_g=factors[:, 3],
-            k_o=self.factors[:count, 4].reshape(shape),
-            k_c=self.factors[:count, 5].reshape(shape),
-            k_c_flat=factors[:, 5],
+            k_gc=factors[:, 3::2],
+            k_oc=k_oc,
         )
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(gate: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """For gates of so many numbers. The arguments of the gates have the same scale."""
+    scale = np.full((4, gate), 0.5, dtype)
+    shift = scale.copy()
+    scale[2] = 1
+    shift[2] = 0
+    return scale.reshape(-1), shift.reshape(-1)
 
 
 class Block(NamedTuple):
@@ -133,59 +157,63 @@ class Block(NamedTuple):
     reads: Array
     factors: Array
     ifgo: Array
-    i: Array
+    i_o: Array
     f: Array
     g: Array
-    o: Array
     ig: Array
     ig_fc: Array
     h: Array
-    tanh_c: Array
     f_out: Array
     k_ifgo: Array
     k_if: Array
     k_g: Array
-    k_o: Array
-    k_c: Array
-    k_c_flat: Array
+    k_gc: Array
+    k_oc: Array
 
 
 class Backward:
     """Memory for some steps back of scans that walk at once.
 
     dz : (scans, steps, N, 4H)
-    dy : of each scan (steps, N, H)
-    dh, dc : (scans · N, H), of the step that is walking
+    dh, dc : (scans · N · H,), of the step that is walking
     carried : of each step, and of the one after the last, what it leaves to dc of the one before
-    column_blocks : in how many blocks of columns W_hh is multiplied with
+    w_back : what a step multiplies dz with, in blocks of columns, (scans, blocks, 4H, columns), or
+        (4H, H) where there is one
+    w_places : of each scan its part of that, as W_hh stands
     views : of each step, see `lstm_walk.walk_backward`
     """
 
     def __init__(self, steps: int, scans: int, batch: int, size: int, dtype: np.dtype[Any]) -> None:
         is_one = scans == batch == 1
-        shape = (scans * batch, size)
-        self.column_blocks = blocks_for(batch, 4 * size, size) if scans == 1 else 1
+        numbers = scans * batch * size
+        blocks = blocks_for(batch, 4 * size, size) if scans == 1 else 1
+        self.w_back: Array = memory.aligned((scans, blocks, 4 * size, size // blocks), dtype)
+        self.w_places = list(self.w_back.swapaxes(1, 2))
+        if scans == blocks == 1:
+            self.w_back = self.w_back[0, 0]
         # What f K_i K_f K_g K_o K_c become: dc of the step before, dz, and what dh gives to dc. The
         # dz of one sequence may stay there; others are brought into rows.
-        parts = np.empty((steps + 1 if is_one else 1, 6, *shape), dtype)
+        parts = memory.aligned((steps + 1 if is_one else 1, 6, numbers), dtype)
         if is_one:
             self.dz = parts[:-1, 1:5].reshape(1, steps, 1, 4 * size)
         else:
             self.dz = memory.empty((scans, steps, batch, 4 * size), dtype)
-        dy = memory.empty((steps, *shape), dtype)
-        self.dy = list(dy.reshape(steps, scans, batch, size).swapaxes(0, 1))
-        self.dh = np.empty(shape, dtype)
-        self.dc = np.empty(shape, dtype)
+        dy = memory.empty((steps, numbers), dtype)
+        self._dy = dy.reshape(steps, scans, batch, size).swapaxes(0, 1)
+        self._blocks: dict[int, tuple[list[Array], list[Array]]] = {}
+        self.dh = memory.aligned((numbers,), dtype)
+        self.dc = memory.aligned((numbers,), dtype)
         own = [parts[t if is_one else 0] for t in range(steps + 1)]
         self.carried = [part[0].reshape(scans, batch, size) for part in own]
-        self.nbytes = parts.nbytes + dy.nbytes + (0 if is_one else self.dz.nbytes)
-        columns = self.dh.reshape(scans, batch, self.column_blocks, -1).transpose(0, 2, 1, 3)
+        all_of_it = parts, dy, self.w_back, self.dz
+        self.is_small = sum(part.nbytes for part in all_of_it) <= _LARGEST_KEPT
+        columns = self.dh.reshape(scans, batch, blocks, -1).transpose(0, 2, 1, 3)
         self.views: list[tuple[Any, ...]] = []
         for t in range(steps):
             part, rows = own[t], self.dz[:, t]
-            if scans == self.column_blocks == 1:
+            if scans == blocks == 1:
                 multiply: Any = rows[0].dot
-                product = self.dh
+                product: Any = self.dh.reshape(batch, size)
             else:
                 multiply = partial(np.matmul, rows[:, None])
                 product = columns
@@ -197,6 +225,14 @@ class Backward:
                 )
             )  # fmt: skip
 
+    def block(self, count: int) -> tuple[list[Array], list[Array]]:
+        """Of the first steps at once, by scan: dy (steps, N, H), dz in rows."""
+        if count not in self._blocks:
+            columns = self.dz.shape[3]
+            rows = [part.reshape(-1, columns) for part in self.dz[:, :count]]
+            self._blocks[count] = list(self._dy[:, :count]), rows
+        return self._blocks[count]
+
 
 _kept: dict[tuple[Any, ...], Any] = {}
 
@@ -206,28 +242,28 @@ def forward_for(
 ) -> Forward:
     """Memory for blocks of a sequence of so many steps; to be given back to `keep`."""
     of_a_step = scans * batch * (15 * size + inputs) * dtype.itemsize
-    return _taken(Forward, length, _BLOCK_BYTES // of_a_step, scans, batch, inputs, size, dtype)
+    return _taken(Forward, length, _BLOCK_BYTES // of_a_step, dtype, scans, batch, inputs, size)
 
 
 def backward_for(length: int, scans: int, batch: int, size: int, dtype: np.dtype[Any]) -> Backward:
     """The same."""
-    return _taken(Backward, length, _BLOCK_ROWS // batch, scans, batch, size, dtype)
+    return _taken(Backward, length, _BLOCK_ROWS // batch, dtype, scans, batch, size)
 
 
-def _taken(kind: Any, length: int, most: int, *sizes: Any) -> Any:
+def _taken(kind: Any, length: int, most: int, dtype: np.dtype[Any], *sizes: int) -> Any:
     # Powers of two, so that sequences of many lengths share memory.
     steps = min(max(1, min(_MOST_STEPS, most)), 1 << (length - 1).bit_length())
-    key = (kind, steps, *sizes)
+    key = (kind, steps, *sizes, dtype.char)
     own = _kept.pop(key, None)  # nobody else may take it meanwhile
     if own is None:
-        own = kind(steps, *sizes)
+        own = kind(steps, *sizes, dtype)
         own.key = key
     return own
 
 
 def keep(own: Any) -> None:
     """Keep memory for the next call, if it is small."""
-    if own.nbytes <= _LARGEST_KEPT:
+    if own.is_small:
         _kept[own.key] = own
         if len(_kept) > _MOST_KEPT:
             _kept.pop(next(iter(_kept)), None)

@@ -15,7 +15,6 @@ The formulas are those of `lstm_kernel`. What is different is how few calls a st
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from .. import memory
 from ..dtypes import Array
 from ..parallel import matmul
 from .layers_kernel import Weights
-from .lstm_memory import Backward, Block, Forward, backward_for, forward_for, keep
+from .lstm_memory import Block, Forward, backward_for, forward_for, keep
 from .steps import bias_of
 
 _ROWS_OF_X = 1024  # that are multiplied with W_ih at once, where that is not done at each step
@@ -44,7 +43,7 @@ class Walk(NamedTuple):
     slots: Array | None
 
 
-def turned(sequences: Any, direction: int) -> list[Array]:
+def turned(sequences: Sequence[Array], direction: int) -> list[Array]:
     """Of each scan the sequence (T, ...) in the order in which it walks, or back.
 
     The first scan walks in that direction, 0 or 1 for reverse, a second one in reverse.
@@ -64,7 +63,7 @@ def walk_forward(
     c_0: Array,
     weights: Sequence[Weights],
     direction: int,
-    output: Array,
+    outputs: Sequence[Array],
     h_n: Array,
     c_n: Array,
     recorded: bool,
@@ -74,17 +73,17 @@ def walk_forward(
 
     x : (T, N, I)
     h_0, c_0 : (scans, N, H)
-    output : (scans, T, N, H), and h_n and c_n as h_0: to be filled
+    outputs : of each scan (T, N, H), and h_n and c_n as h_0: to be filled
     told : whether the gates are left too
     """
     scans, batch, size = h_0.shape
     length, _, inputs = x.shape
     dtype = x.dtype
     own = forward_for(length, scans, batch, inputs, size, dtype)
-    w_x, w_step = _step_weights(weights, own)
-    scale, shift = _scale_and_shift(scans * batch * size, dtype)
+    w_x = _scaled_weights(weights, own)
+    w_step, scale, shift = own.w_step, own.scale, own.shift
     xs = turned([x] * scans, direction)
-    outputs = turned(output, direction)
+    outputs = turned(outputs, direction)
     from_x = repeat(None) if w_x is None else _from_x(xs, w_x)
     walk = None
     if recorded:
@@ -100,8 +99,8 @@ def walk_forward(
         steps = slice(start, min(length, start + most))
         count = steps.stop - start
         block = own.block(count)
-        own.h[:, 0] = h
-        own.slots[0, 0] = c
+        own.h_first[...] = h
+        own.c_first[...] = c
         for place, part in zip(block.x, xs, strict=True):
             place[...] = part[steps]
         for (
@@ -133,51 +132,28 @@ def walk_forward(
     return walk
 
 
-@lru_cache(maxsize=16)
-def _scale_and_shift(gate: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """What leads from tanh to i f g o, y scale + shift, for gates of so many numbers, flat.
+def _scaled_weights(weights: Sequence[Weights], own: Forward) -> Array | None:
+    """Write into `own` what a step multiplies with, the gates scaled.
 
-    The arguments of the gates have the same scale.
+    Where that is not x, what x and the biases are multiplied with: (scans, 4H, I + 1); else None.
     """
-    scale = np.full((4, gate), 0.5, dtype)
-    shift = scale.copy()
-    scale[2] = 1
-    shift[2] = 0
-    return scale.reshape(-1), shift.reshape(-1)
-
-
-def _step_weights(weights: Sequence[Weights], own: Forward) -> tuple[Array | None, Array]:
-    """What x alone is multiplied with, and what the rest of that which a step reads is.
-
-    The former, (scans, 4H, I + 1) with the biases, is None where a step reads x. The latter is
-    (scans, 4, blocks, rows, columns), or (rows, 4H) for one sequence. The gates are scaled.
-    """
-    _, _, scans, _, size = own.slots.shape
-    dtype = own.slots.dtype
-    rows = size if own.apart else own.inputs + size + 1
-    scale = _scale_and_shift(size, dtype)[0][:, None]
-    w_x = np.empty((scans, 4 * size, own.inputs + 1), dtype) if own.apart else None
-    if own.is_one:
-        w_step = np.empty((rows, 4 * size), dtype)
-        places = [w_step.T]
-    else:
-        blocks = own.column_blocks
-        w_step = memory.aligned((scans, 4, blocks, rows, size // blocks), dtype)
-        places = list(w_step.swapaxes(3, 4))
+    w_x = None
+    scale = own.gate_scale
     for number, (w_ih, w_hh, b_ih, b_hh, *_) in enumerate(weights):
-        bias = bias_of(b_ih, b_hh)
+        for_x, for_h, for_1 = own.w_places[number]
+        np.multiply(w_hh.T.reshape(for_h.shape), scale, for_h)
+        bias: Any = bias_of(b_ih, b_hh)
         if bias is None:
-            bias = np.zeros(4 * size, dtype)
-        if w_x is None:
-            step = np.concatenate((w_ih, w_hh, bias[:, None]), axis=1)
-            step *= scale
+            bias = np.zeros(len(w_hh), w_hh.dtype)
+        if for_x is None or for_1 is None:
+            if w_x is None:
+                w_x = np.empty((len(weights), len(w_ih), own.inputs + 1), w_ih.dtype)
+            np.multiply(w_ih, scale.reshape(-1, 1), w_x[number, :, :-1])
+            np.multiply(bias, scale.reshape(-1), w_x[number, :, -1])
         else:
-            step = w_hh * scale
-            np.multiply(w_ih, scale, w_x[number, :, :-1])
-            np.multiply(bias, scale[:, 0], w_x[number, :, -1])
-        place = places[number]
-        place[...] = step.reshape(place.shape)
-    return w_x, w_step
+            np.multiply(w_ih.T.reshape(for_x.shape), scale, for_x)
+            np.multiply(bias.reshape(for_1.shape), scale, for_1)
+    return w_x
 
 
 def _from_x(xs: Sequence[Array], w_x: Array) -> Iterator[Array]:
@@ -197,15 +173,13 @@ def _from_x(xs: Sequence[Array], w_x: Array) -> Iterator[Array]:
 
 
 def _make_factors(block: Block) -> None:
-    """f K_i K_f K_g K_o K_c from the gates, products, h and tanh c of some steps."""
+    """f K_i K_f K_g K_o K_c from the gates, products, h and, in the place of K_c, tanh c."""
     block.f_out[...] = block.f
     np.subtract(1, block.ifgo, block.k_ifgo)
     np.multiply(block.k_if, block.ig_fc, block.k_if)
     np.multiply(block.ig, block.g, block.k_g)
-    np.subtract(block.i, block.k_g, block.k_g)
-    np.multiply(block.k_o, block.h, block.k_o)
-    np.multiply(block.h, block.tanh_c, block.k_c)
-    np.subtract(block.o, block.k_c_flat, block.k_c_flat)
+    np.multiply(block.k_oc, block.h, block.k_oc)
+    np.subtract(block.i_o, block.k_gc, block.k_gc)
 
 
 # -- backward --------------------------------------------------------------------------------------
@@ -215,7 +189,7 @@ def walk_backward(
     walk: Walk,
     weights: Sequence[Weights],
     direction: int,
-    dy: Array,
+    dys: Sequence[Array],
     d_h: Array,
     d_c: Array,
     needs_x: bool,
@@ -223,7 +197,7 @@ def walk_backward(
 ) -> tuple[Array | None, list[list[Array | None]]]:
     """The gradient of the x of scans that walked at once, and those of the weights of each.
 
-    dy : (scans, T, N, H)
+    dys : of each scan (T, N, H)
     d_h, d_c : (scans, N, H), the gradients of the last states; left are those of the first
     needs : of each scan, of each weight
     """
@@ -233,19 +207,22 @@ def walk_backward(
     own = backward_for(length, scans, batch, size, dtype)
     dxs = [np.empty((length, batch, inputs), dtype) for _ in weights if needs_x]
     d_steps: list[Array | None] = [None] * scans
-    w_back = _back_weights(weights, own)
-    dys = turned(dy, direction)
-    factors = walk.factors.reshape(length, 6, scans * batch, size)
+    for place, each in zip(own.w_places, weights, strict=True):
+        place[...] = each[1].reshape(place.shape)
+    w_back = own.w_back
+    dys = turned(dys, direction)
+    factors = walk.factors.reshape(length, 6, -1)
     add, multiply, copy = np.add, np.multiply, np.copyto
     dh, dc = own.dh, own.dc
-    dh[...] = d_h.reshape(dh.shape)
+    dh[...] = d_h.reshape(-1)
     carried = d_c
     most = len(own.views)
     for start in reversed(range(0, length, most)):
         steps = slice(start, min(length, start + most))
         count = steps.stop - start
-        for place, part in zip(own.dy, dys, strict=True):
-            place[:count] = part[steps]
+        block_dy, block_dz = own.block(count)
+        for place, part in zip(block_dy, dys, strict=True):
+            place[...] = part[steps]
         own.carried[count][...] = carried
         back = factors[steps][::-1]
         for (
@@ -261,10 +238,9 @@ def walk_backward(
                 copy(rows, dz_t)
             times(w_back, product)
         carried = own.carried[0]
-        for scan, (w_ih, *_) in enumerate(weights):
-            dz = own.dz[scan, :count].reshape(-1, 4 * size)
+        for scan, dz in enumerate(block_dz):
             if needs_x:
-                matmul(dz, w_ih, dxs[scan][steps].reshape(len(dz), inputs))
+                matmul(dz, weights[scan][0], dxs[scan][steps].reshape(len(dz), inputs))
             if any(needs[scan]):
                 part = matmul(dz.T, walk.reads[scan, steps].reshape(len(dz), -1))
                 before = d_steps[scan]
@@ -276,19 +252,6 @@ def walk_backward(
         _parted(d_step, inputs, wanted) for d_step, wanted in zip(d_steps, needs, strict=True)
     ]
     return _added_up(dxs, direction), d_weights
-
-
-def _back_weights(weights: Sequence[Weights], own: Backward) -> Array:
-    """W_hh as the product of a step takes it: (4H, H), or (scans, blocks, 4H, columns)."""
-    blocks = own.column_blocks
-    w_hh: Array = weights[0][1]
-    if len(weights) == blocks == 1:
-        return np.ascontiguousarray(w_hh)
-    rows, size = w_hh.shape
-    w_back = memory.aligned((len(weights), blocks, rows, size // blocks), w_hh.dtype)
-    for place, each in zip(w_back, weights, strict=True):
-        place[...] = each[1].reshape(rows, blocks, -1).swapaxes(0, 1)
-    return w_back
 
 
 def _added_up(dxs: Sequence[Array], direction: int) -> Array | None:
