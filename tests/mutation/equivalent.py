@@ -178,7 +178,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     # the LSTM's plain case
     "backward": {
-        "in lstm: length, batch, _ = h_0.shape": "of a walk without dy only that all is 0 matters",
         "in lstm: any: work = length * batch * weights[0][1].size": _ONLY_SPEED,
         (
             "in lstm: dh, dc = (np.zeros(h_0.shape, h_0.dtype) if g is None else"
@@ -206,7 +205,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
         "factors = walk.factors.reshape(length, 6, -2)": _UNKNOWN_SIZE,
         "dh[...] = d_h.reshape(-2)": _UNKNOWN_SIZE,
-        "add(dy_t, dh, dh)": _SUM_IS_FREE,
+        "add(dy_t, dh_rows, dh_rows)": _SUM_IS_FREE,
         "multiply(dh, k_pair, dz_o_and_dc)": _PRODUCT_IS_FREE,
         "add(to_dc, carried_t, dc)": _SUM_IS_FREE,
         "multiply(dc, k_quad, d_quad)": _PRODUCT_IS_FREE,

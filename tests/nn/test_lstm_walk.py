@@ -194,7 +194,7 @@ def test_little_memory_is_kept(monkeypatch):
         nn.LSTM(2, size)(tt.randn(3, 1, 2))[0].sum().backward()
     assert len(lstm_memory._kept) == lstm_memory._MOST_KEPT
     lstm_memory._kept.clear()
-    nn.LSTM(2, 300)(tt.randn(3, 100, 2))[0].sum().backward()
+    nn.LSTM(2, 300)(tt.randn(3, 400, 2))[0].sum().backward()
     assert not lstm_memory._kept
     lengths = (5, 6, 7, 8)
     for steps in lengths:

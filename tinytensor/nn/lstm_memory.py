@@ -18,9 +18,10 @@ from .blocks import blocks_for, is_quick
 
 _BLOCK_BYTES = 1 << 19  # of a block forward: what a core's cache holds
 _BLOCK_ROWS = 1024  # of a block backward, whose products should be large
+_LARGE_GATE = 1024  # numbers, from which on factors are made for one step at a time
 _MOST_STEPS = 64  # of a block: views take memory too
-_MOST_KEPT = 16  # kinds of memory
-_LARGEST_KEPT = 1 << 20  # bytes
+_MOST_KEPT = 16  # for as many kinds of walks
+_LARGEST_KEPT = 1 << 22  # bytes
 
 
 class Forward:
@@ -106,21 +107,28 @@ class Forward:
         return self._blocks[count]
 
     def _block(self, count: int) -> Block:
+        most = 1 if self.scale.size >= 4 * _LARGE_GATE else count
+        return Block(
+            list(self.reads[:, :count, :, : self.inputs]),
+            list(self.h[:, 1 : count + 1]),
+            self.h[:, count],
+            self.slots[count, 0],
+            self.reads[:, :count],
+            self.factors[:count],
+            [self._gates(start, min(count, start + most)) for start in range(0, count, most)],
+        )
+
+    def _gates(self, start: int, stop: int) -> Gates:
         # Flat, as few dimensions are quicker; h is in one piece only if there is one sequence.
-        slots = self.slots[:count].reshape(count, 5, -1)
-        products = self.products[:count].reshape(count, 2, -1)
-        factors = self.factors[:count].reshape(count, 6, -1)
-        h = self.h[:, 1 : count + 1].swapaxes(0, 1)[:, None]
-        k_oc = self.factors[:count, 4:]
+        count = stop - start
+        slots = self.slots[start:stop].reshape(count, 5, -1)
+        products = self.products[start:stop].reshape(count, 2, -1)
+        factors = self.factors[start:stop].reshape(count, 6, -1)
+        h = self.h[:, start + 1 : stop + 1].swapaxes(0, 1)[:, None]
+        k_oc = self.factors[start:stop, 4:]
         if self.is_one:
             h, k_oc = h[:, :, 0, 0], k_oc[:, :, 0, 0]
-        return Block(
-            x=list(self.reads[:, :count, :, : self.inputs]),
-            h_out=list(self.h[:, 1 : count + 1]),
-            h_last=self.h[:, count],
-            c_last=self.slots[count, 0],
-            reads=self.reads[:, :count],
-            factors=self.factors[:count],
+        return Gates(
             ifgo=slots[:, 1:],
             i_o=slots[:, 1::3],
             f=slots[:, 2],
@@ -148,7 +156,7 @@ def _scale_and_shift(gate: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
 
 
 class Block(NamedTuple):
-    """Views of some steps of `Forward` at once: the first dimension is steps, of lists scans."""
+    """Views of the first steps of `Forward` at once: of x and h by scan, of gates in parts."""
 
     x: list[Array]
     h_out: list[Array]
@@ -156,6 +164,12 @@ class Block(NamedTuple):
     c_last: Array
     reads: Array
     factors: Array
+    gates: list[Gates]
+
+
+class Gates(NamedTuple):
+    """Views of what the factors of some steps are made of, and of these; steps come first."""
+
     ifgo: Array
     i_o: Array
     f: Array
@@ -175,7 +189,9 @@ class Backward:
     """Memory for some steps back of scans that walk at once.
 
     dz : (scans, steps, N, 4H)
+    dy : (steps, scans, N, H), for more than one scan
     dh, dc : (scans · N · H,), of the step that is walking
+    dh_rows : the former as (N, H), or (scans, N, H)
     carried : of each step, and of the one after the last, what it leaves to dc of the one before
     w_back : what a step multiplies dz with, in blocks of columns, (scans, blocks, 4H, columns), or
         (4H, H) where there is one
@@ -198,14 +214,14 @@ class Backward:
             self.dz = parts[:-1, 1:5].reshape(1, steps, 1, 4 * size)
         else:
             self.dz = memory.empty((scans, steps, batch, 4 * size), dtype)
-        dy = memory.empty((steps, numbers), dtype)
-        self._dy = dy.reshape(steps, scans, batch, size).swapaxes(0, 1)
-        self._blocks: dict[int, tuple[list[Array], list[Array]]] = {}
+        self.dy = memory.empty((steps if scans > 1 else 0, scans, batch, size), dtype)
+        self._rows: dict[int, list[Array]] = {}
         self.dh = memory.aligned((numbers,), dtype)
         self.dc = memory.aligned((numbers,), dtype)
+        self.dh_rows = self.dh.reshape((scans, batch, size)[scans == 1 :])
         own = [parts[t if is_one else 0] for t in range(steps + 1)]
         self.carried = [part[0].reshape(scans, batch, size) for part in own]
-        all_of_it = parts, dy, self.w_back, self.dz
+        all_of_it = parts, self.dy, self.w_back, self.dz
         self.is_small = sum(part.nbytes for part in all_of_it) <= _LARGEST_KEPT
         columns = self.dh.reshape(scans, batch, blocks, -1).transpose(0, 2, 1, 3)
         self.views: list[tuple[Any, ...]] = []
@@ -213,25 +229,24 @@ class Backward:
             part, rows = own[t], self.dz[:, t]
             if scans == blocks == 1:
                 multiply: Any = rows[0].dot
-                product: Any = self.dh.reshape(batch, size)
+                product: Any = self.dh_rows
             else:
                 multiply = partial(np.matmul, rows[:, None])
                 product = columns
             place = rows.reshape(scans, batch, 4, size).transpose(2, 0, 1, 3)
             self.views.append(
                 (
-                    dy[t], part[4:], part[5], own[t + 1][0], part[:4],
+                    part[4:], part[5], own[t + 1][0], part[:4],
                     None if is_one else place, part[1:5].reshape(place.shape), multiply, product,
                 )
             )  # fmt: skip
 
-    def block(self, count: int) -> tuple[list[Array], list[Array]]:
-        """Of the first steps at once, by scan: dy (steps, N, H), dz in rows."""
-        if count not in self._blocks:
+    def dz_rows(self, count: int) -> list[Array]:
+        """dz of the first steps, of each scan in rows."""
+        if count not in self._rows:
             columns = self.dz.shape[3]
-            rows = [part.reshape(-1, columns) for part in self.dz[:, :count]]
-            self._blocks[count] = list(self._dy[:, :count]), rows
-        return self._blocks[count]
+            self._rows[count] = [part.reshape(-1, columns) for part in self.dz[:, :count]]
+        return self._rows[count]
 
 
 _kept: dict[tuple[Any, ...], Any] = {}

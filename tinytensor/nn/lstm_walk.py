@@ -24,7 +24,7 @@ from .. import memory
 from ..dtypes import Array
 from ..parallel import matmul
 from .layers_kernel import Weights
-from .lstm_memory import Block, Forward, backward_for, forward_for, keep
+from .lstm_memory import Forward, Gates, backward_for, forward_for, keep
 from .steps import bias_of
 
 _ROWS_OF_X = 1024  # that are multiplied with W_ih at once, where that is not done at each step
@@ -121,7 +121,8 @@ def walk_forward(
         for place, part in zip(outputs, block.h_out, strict=True):
             place[steps] = part
         if walk is not None:
-            _make_factors(block)
+            for gates in block.gates:
+                _make_factors(gates)
             walk.factors[steps] = block.factors
             walk.reads[:, steps] = block.reads
             if walk.slots is not None:
@@ -172,14 +173,14 @@ def _from_x(xs: Sequence[Array], w_x: Array) -> Iterator[Array]:
         yield from by_step[: length - start]
 
 
-def _make_factors(block: Block) -> None:
+def _make_factors(gates: Gates) -> None:
     """f K_i K_f K_g K_o K_c from the gates, products, h and, in the place of K_c, tanh c."""
-    block.f_out[...] = block.f
-    np.subtract(1, block.ifgo, block.k_ifgo)
-    np.multiply(block.k_if, block.ig_fc, block.k_if)
-    np.multiply(block.ig, block.g, block.k_g)
-    np.multiply(block.k_oc, block.h, block.k_oc)
-    np.subtract(block.i_o, block.k_gc, block.k_gc)
+    gates.f_out[...] = gates.f
+    np.subtract(1, gates.ifgo, gates.k_ifgo)
+    np.multiply(gates.k_if, gates.ig_fc, gates.k_if)
+    np.multiply(gates.ig, gates.g, gates.k_g)
+    np.multiply(gates.k_oc, gates.h, gates.k_oc)
+    np.subtract(gates.i_o, gates.k_gc, gates.k_gc)
 
 
 # -- backward --------------------------------------------------------------------------------------
@@ -213,24 +214,26 @@ def walk_backward(
     dys = turned(dys, direction)
     factors = walk.factors.reshape(length, 6, -1)
     add, multiply, copy = np.add, np.multiply, np.copyto
-    dh, dc = own.dh, own.dc
+    dh, dc, dh_rows = own.dh, own.dc, own.dh_rows
     dh[...] = d_h.reshape(-1)
     carried = d_c
     most = len(own.views)
     for start in reversed(range(0, length, most)):
         steps = slice(start, min(length, start + most))
         count = steps.stop - start
-        block_dy, block_dz = own.block(count)
-        for place, part in zip(block_dy, dys, strict=True):
-            place[...] = part[steps]
+        dy = dys[0][steps]
+        if scans > 1:
+            dy = own.dy[:count]
+            for number, part in enumerate(dys):
+                dy[:, number] = part[steps]
         own.carried[count][...] = carried
         back = factors[steps][::-1]
         for (
-            dy_t, dz_o_and_dc, to_dc, carried_t, d_quad, rows, dz_t, times, product,
-        ), k_quad, k_pair in zip(
-            own.views[count - 1 :: -1], back[:, :4], back[:, 4:], strict=False
+            dz_o_and_dc, to_dc, carried_t, d_quad, rows, dz_t, times, product,
+        ), dy_t, k_quad, k_pair in zip(
+            own.views[count - 1 :: -1], dy[::-1], back[:, :4], back[:, 4:], strict=False
         ):  # fmt: skip
-            add(dh, dy_t, dh)
+            add(dh_rows, dy_t, dh_rows)
             multiply(k_pair, dh, dz_o_and_dc)
             add(carried_t, to_dc, dc)
             multiply(k_quad, dc, d_quad)
@@ -238,7 +241,7 @@ def walk_backward(
                 copy(rows, dz_t)
             times(w_back, product)
         carried = own.carried[0]
-        for scan, dz in enumerate(block_dz):
+        for scan, dz in enumerate(own.dz_rows(count)):
             if needs_x:
                 matmul(dz, weights[scan][0], dxs[scan][steps].reshape(len(dz), inputs))
             if any(needs[scan]):
