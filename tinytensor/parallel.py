@@ -5,8 +5,8 @@ the batch at once. That spares what BLAS would spend at every step on sharing ou
 among its threads: each part has BLAS to itself, with one thread.
 
 The two ways do not mix: BLAS's threads stay awake for a while after a product and would take the
-cores from ours. So where ours are in use, large products are cut into parts for them too; else
-products are BLAS's, whose threads are the quicker to start.
+cores from ours. So from their first use on, large products are cut into parts for ours too. Until
+then products are BLAS's, whose threads are the quicker to start.
 
 NumPy has no call for the number of BLAS threads; threadpoolctl has. Where BLAS is set to one
 thread, or cannot be asked, there is one part.
@@ -14,7 +14,6 @@ thread, or cannot be asked, there is one part.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from contextvars import copy_context
 from functools import cache, partial
 from itertools import pairwise
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 _ONE_THREAD = 1 << 18
 _WORTH_A_THREAD = 1 << 22
 _SMALLEST_PART = 8  # rows
-_AWAKE = 0.1  # seconds since ours were last in use: longer than those of BLAS stay awake
 _OF_BLAS = "fc"  # kinds of dtypes that it multiplies
 
 
@@ -46,7 +43,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     rows, inner = a.shape
     columns = b.shape[1]
     size = rows * inner * columns
-    if size <= _ONE_THREAD or a.dtype.kind not in _OF_BLAS or not _ours_are_awake():
+    if size <= _ONE_THREAD or a.dtype.kind not in _OF_BLAS or not _ours_are_in_use():
         if out is None and len(b) == inner:
             return a.dot(b)  # quicker to call
         return np.matmul(a, b, out=out)
@@ -130,26 +127,24 @@ def _blas_threads() -> int:
 
 
 class _Limit:
-    """How many users want BLAS at one thread now, what the first of them found, when one was last.
-
-    last : as `time.monotonic`, in seconds
-    """
+    """How many users want BLAS at one thread now, what the first found, if there ever was one."""
 
     lock = Lock()
     users = 0
     found: Any = None
-    last = -math.inf
+    ever = False
 
 
-def _ours_are_awake() -> bool:
-    """Whether threads of our own are, or were just, at work, and there are some."""
-    return monotonic() - _Limit.last < _AWAKE and _blas_threads() > 1
+def _ours_are_in_use() -> bool:
+    """Whether threads of our own are, or were, at work, and there are some."""
+    return _Limit.ever and _blas_threads() > 1
 
 
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """BLAS with one thread; what was set before comes back when the last user is done."""
     with _Limit.lock:
+        _Limit.ever = True
         if _Limit.users == 0:
             _Limit.found = _blas().limit(limits=1)
         _Limit.users += 1
@@ -157,7 +152,6 @@ def _one_blas_thread() -> Iterator[None]:
         yield
     finally:
         with _Limit.lock:
-            _Limit.last = monotonic()
             _Limit.users -= 1
             if _Limit.users == 0:
                 _Limit.found.restore_original_limits()
