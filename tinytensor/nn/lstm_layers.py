@@ -24,7 +24,7 @@ class Saved(NamedTuple):
     """What the forward pass leaves.
 
     walks : of each layer one for all directions, or one for each
-    outputs : of each layer (T, N, directions · H); told, or below a mask, else none
+    outputs : (T, N, directions · H), of all layers if told, or of those below a mask
     weights : a copy, if told
     """
 
@@ -76,9 +76,10 @@ def forward(
             )  # fmt: skip
         saved.walks.append(at_once(walk_forward, arguments, work))
         x = output
-        if told or mask is not None:
+        if told:
             saved.outputs.append(output)
-        if mask is not None and first + directions < len(weights):
+        elif mask is not None and first + directions < len(weights):
+            saved.outputs.append(output)
             x = output * mask[first // directions]
     if told:
         saved.outputs[-1] = output.copy()
