@@ -1,6 +1,7 @@
 """Work in parts: all of it is done, errors come back, and BLAS is left as it was."""
 
 import contextvars
+import math
 import os
 import threading
 from types import SimpleNamespace
@@ -88,12 +89,12 @@ def test_there_is_one_part_where_blas_has_one_thread_or_cannot_be_asked(monkeypa
     assert parallel.parts_of(1000) == 1
 
 
-@pytest.mark.parametrize("ever", [False, True])
+@pytest.mark.parametrize("left", [-math.inf, math.inf])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shape", [(4, 5, 6), (70, 60, 80), (300, 100, 200), (90, 300, 200)])
-def test_a_product_is_numpys(shape, threads, ever, monkeypatch):
+def test_a_product_is_numpys(shape, threads, left, monkeypatch):
     monkeypatch.setattr(parallel, "_blas_threads", lambda: threads)
-    monkeypatch.setattr(parallel._Limit, "ever", ever)
+    monkeypatch.setattr(parallel._Limit, "left", left)
     rows, inner, columns = shape
     rng = np.random.default_rng(0)
     a = rng.standard_normal((inner, rows)).T
@@ -104,9 +105,9 @@ def test_a_product_is_numpys(shape, threads, ever, monkeypatch):
     np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
 
 
-def test_a_large_product_is_cut_into_parts_once_our_threads_are_in_use(monkeypatch):
+def test_a_large_product_is_cut_into_parts_while_our_threads_are_in_use(monkeypatch):
     monkeypatch.setattr(parallel, "_blas_threads", lambda: 3)
-    monkeypatch.setattr(parallel._Limit, "ever", False)
+    monkeypatch.setattr(parallel._Limit, "left", -math.inf)
     cut = []
     in_parts = parallel.in_parts
     monkeypatch.setattr(parallel, "in_parts", lambda *own: cut.append(own) or in_parts(*own))
@@ -114,6 +115,10 @@ def test_a_large_product_is_cut_into_parts_once_our_threads_are_in_use(monkeypat
     parallel.matmul(a, a)
     assert not cut
     in_parts(lambda start, end: None, 100)
+    parallel.matmul(a, a)
+    assert len(cut) == 1
+    later = parallel._Limit.left + 2 * parallel._IN_USE
+    monkeypatch.setattr(parallel, "monotonic", lambda: later)
     parallel.matmul(a, a)
     assert len(cut) == 1
 

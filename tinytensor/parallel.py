@@ -5,8 +5,8 @@ the batch at once. That spares what BLAS would spend at every step on sharing ou
 among its threads: each part has BLAS to itself, with one thread.
 
 The two ways do not mix: BLAS's threads stay awake for a while after a product and would take the
-cores from ours. So from their first use on, large products are cut into parts for ours too. Until
-then products are BLAS's, whose threads are the quicker to start.
+cores from ours. So while ours are in use, large products are cut into parts for them too. Else
+products are BLAS's, whose threads are the quicker to start.
 
 NumPy has no call for the number of BLAS threads; threadpoolctl has. Where BLAS is set to one
 thread, or cannot be asked, there is one part.
@@ -14,6 +14,7 @@ thread, or cannot be asked, there is one part.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from contextvars import copy_context
 from functools import cache, partial
 from itertools import pairwise
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _ONE_THREAD = 1 << 18
 _WORTH_A_THREAD = 1 << 22
 _SMALLEST_PART = 8  # rows
+_IN_USE = 1.0  # seconds that ours count as in use: a training step comes back sooner
 _OF_BLAS = "fc"  # kinds of dtypes that it multiplies
 
 
@@ -127,24 +130,26 @@ def _blas_threads() -> int:
 
 
 class _Limit:
-    """How many users want BLAS at one thread now, what the first found, if there ever was one."""
+    """How many users want BLAS at one thread now, what the first found, when the last one left.
+
+    left : as `time.monotonic`, in seconds
+    """
 
     lock = Lock()
     users = 0
     found: Any = None
-    ever = False
+    left = -math.inf
 
 
 def _ours_are_in_use() -> bool:
-    """Whether threads of our own are, or were, at work, and there are some."""
-    return _Limit.ever and _blas_threads() > 1
+    """Whether threads of our own were at work just before, and there are some."""
+    return monotonic() - _Limit.left < _IN_USE and _blas_threads() > 1
 
 
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """BLAS with one thread; what was set before comes back when the last user is done."""
     with _Limit.lock:
-        _Limit.ever = True
         if _Limit.users == 0:
             _Limit.found = _blas().limit(limits=1)
         _Limit.users += 1
@@ -152,6 +157,7 @@ def _one_blas_thread() -> Iterator[None]:
         yield
     finally:
         with _Limit.lock:
+            _Limit.left = monotonic()
             _Limit.users -= 1
             if _Limit.users == 0:
                 _Limit.found.restore_original_limits()
