@@ -146,13 +146,12 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         states, mask, weights = tuple(rest[:parts]), rest[parts], grouped(rest[parts + 1 :])
         rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
         g_output, *others = [None if g is None else np.asarray(g) for g in gradients]
-        if g_output is not None:
-            g_output = _flat(g_output)
+        in_rows = None if g_output is None else _flat(g_output)
         if type(walked) is not Walked:
             if note is not None:
-                note.arrived_at_ends((g_output, *others))
+                note.arrived_at_ends((in_rows, *others))
             dx, d_states, d_mask, d_weights = kind.all_layers(states[0]).backward(
-                walked, x, states[0], mask, weights, gradients[0], others,
+                walked, x, states[0], mask, weights, g_output, others,
                 (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions,
             )  # fmt: skip
             return [dx, *d_states, d_mask, *d_weights]
@@ -162,7 +161,7 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
         upstream = [at_steps[k : k + per_scan] for k in range(0, len(at_steps), per_scan)]
         dx, d_states, d_mask, d_weights = _layers_backward(
             _cut(kind, every), walked, states, _rows(mask), weights,
-            g_output, upstream, others[:parts],
+            in_rows, upstream, others[:parts],
             (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions, rows, note,
         )  # fmt: skip
         return [

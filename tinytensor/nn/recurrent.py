@@ -284,10 +284,11 @@ class LSTM(RNNBase):
             `states.layer(0, "reverse").c`, see `States`
         Neither is for a PackedSequence, which has its own lengths.
     With checkpoint_every=k a scan (a layer in a direction) holds, besides its input, its output and
-    their gradients, about N H (2 T / k + 11 k) numbers instead of the 11 N H T without: with k of
-    about √T, which is near the best √(T / 5), memory grows as √T. The outputs of the layers below
-    the last stay, N D P T numbers each. All is kept where return_states=True asks for it, and of a
-    sequence of k steps or fewer; under create_graph=True and `unrolled()` every operation is.
+    their gradients, about N H (2 T / k + 11 k) numbers instead of the 11 N H T without (8 with
+    NumPy alone): with k of about √T, which is near the best √(T / 5), memory grows as √T. The
+    outputs of the layers below the last stay, N D P T numbers each. All is kept where
+    return_states=True asks for it, and of a sequence of k steps or fewer; under create_graph=True
+    and `unrolled()` every operation is.
     `utils.checkpoint` does the same for a loop of one's own.
 
     Raises TypeError for an input, a state, lengths or an option of a wrong type, ValueError for an
