@@ -161,10 +161,10 @@ def loss_of(model, x):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.LSTMCell])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.LSTMCell])
 def test_a_pass_that_a_record_leaves_out_is_told(kind, form):
     model = kind(INPUTS, H)
-    name = "weight_hh_l0" if kind is nn.LSTM else "weight_hh"
+    name = "weight_hh" if kind is nn.LSTMCell else "weight_hh_l0"
     with mode_of(form), bptt.record(model) as rec:
         loss = loss_of(model, tt.randn(T, N, INPUTS))
         (g,) = tt.autograd.grad(loss, [getattr(model, name)], create_graph=True)
@@ -177,7 +177,7 @@ def test_a_pass_that_a_record_leaves_out_is_told(kind, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.LSTMCell])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.LSTMCell])
 def test_a_pass_left_out_after_zero_grad_is_no_forward_alone(kind, form):
     model = kind(INPUTS, H)
     with mode_of(form), bptt.record(model) as rec:

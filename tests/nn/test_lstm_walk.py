@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import tinytensor as tt
+from tests.mutation.kernels import Case, is_its_reference
 from tinytensor import nn, parallel
 from tinytensor.nn import blocks, lstm_layers, lstm_memory, lstm_walk
+from tinytensor.nn.lstm_kernel import lstm as lstm_kernel
 
 
 def general(*arguments):
@@ -126,6 +128,13 @@ def test_a_gradient_that_is_missing_strided_or_wanted_alone_is_right(monkeypatch
     for one, other in zip(*found, strict=True):
         assert one.is_contiguous()
         np.testing.assert_allclose(one.numpy(), other.numpy(), 1e-12, 1e-12)
+
+
+@pytest.mark.usefixtures("cut")
+@pytest.mark.parametrize("form", [lstm_layers.forward, general])
+def test_factors_between_the_layers_have_gradients(monkeypatch, form):
+    monkeypatch.setattr(lstm_layers, "forward", form)
+    is_its_reference(lstm_kernel, Case(layers=3, directions=2, masked=True))
 
 
 def test_graphs_do_not_share_what_they_keep():
