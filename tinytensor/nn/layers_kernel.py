@@ -54,7 +54,7 @@ class Recurrence(NamedTuple):
     parts : the names of the parts of the state
     gates : the names of the gates, in the order of the weights' rows
     weights : how many weights a scan has, those that are None counted
-    all_layers(h_0) -> None, or a module that runs all layers in one call, see `compiled.layers`
+    all_layers(h_0) -> None, or a module that runs all layers in one call, see `lstm_layers`
     in_parts(h_0) -> whether a scan shares a large batch out among threads by itself
     """
 

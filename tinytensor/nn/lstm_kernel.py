@@ -33,7 +33,6 @@ on h, takes the same formulas in fewer calls: `lstm_layers`, or the compiled loo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +44,7 @@ from . import lstm_layers
 from .blocks import in_blocks, multiply
 from .compiled.choice import is_compiled, layers_or, lstm_scans
 from .layers_kernel import Recurrence, State, Weights, sequence_kernel
+from .lstm_memory import scale_and_shift
 from .scan import lstm_cell
 from .steps import Steps, bias_of, follow, memory_of_starts, recurrent_gradient
 
@@ -81,20 +81,6 @@ def _gate(array: Array, number: int) -> Array:
     return array[..., number * size : (number + 1) * size]
 
 
-@lru_cache(maxsize=16)
-def _scale_and_shift(batch: int, size: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """What leads from tanh to all four gates, y scale + shift, each (N, 4H).
-
-    Whole blocks of memory are quicker than the three sigmoids alone. The sigmoids' arguments have
-    the same scale.
-    """
-    scale = np.full((max(1, batch), 4 * size), 0.5, dtype)
-    shift = scale.copy()
-    _gate(scale, 2)[...] = 1
-    _gate(shift, 2)[...] = 0
-    return scale, shift
-
-
 # -- forward ---------------------------------------------------------------------------------------
 
 
@@ -105,20 +91,19 @@ def _scan_forward(
     h0, c0 = state
     w_ih, w_hh, b_ih, b_hh, w_hr, factors = weights
     batch, size = c0.shape
-    scale, shift = _scale_and_shift(batch, size, x.dtype)
+    scale, shift = scale_and_shift(size, x.dtype)
     bias = bias_of(b_ih, b_hh)
     gates = memory.empty((len(x), 4 * size), x.dtype)
     c, c_starts = _cells(c0, len(x), steps, reverse)
     tanh_c = memory.empty(c.shape, c.dtype)
     h_starts = memory_of_starts(h_out, steps, factors)
-    w_step = in_blocks(w_hh.T * scale[0], batch)
-    matmul(x, w_ih.T * scale[0], gates)
+    w_step = in_blocks(w_hh.T * scale, batch)
+    matmul(x, w_ih.T * scale, gates)
     if bias is not None:
-        gates += bias * scale[0]
+        gates += bias * scale
     hidden = h_out if w_hr is None else np.empty_like(c)
-    from_h = np.empty((batch, 4 * size), x.dtype)
-    i_g = np.empty((batch, size), x.dtype)
-    buffers = from_h, i_g, scale, shift
+    from_h = from_h_room = np.empty((batch, 4 * size), x.dtype)
+    i_g = i_g_room = np.empty((batch, size), x.dtype)
     columns = gates, *(_gate(gates, k) for k in range(4)), c_starts, c, tanh_c, hidden, h_out
     h, c_t = h0, c0
     last = h0.copy(), c0.copy()
@@ -130,7 +115,7 @@ def _scan_forward(
             h, c_t = follow(h, last[0], count), follow(c_t, last[1], count)
             h = np.multiply(h, 1 if factors is None else factors[:count], out=start)
             c_old[...] = c_t
-            from_h, i_g, scale, shift = (buffer[:count] for buffer in buffers)
+            from_h, i_g = from_h_room[:count], i_g_room[:count]
         multiply(h, w_step, from_h)
         z += from_h
         np.tanh(z, out=z)

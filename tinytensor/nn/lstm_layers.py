@@ -51,7 +51,7 @@ def forward(
     told : whether `tell` may be called
     """
     h_0, c_0 = states
-    if h_0.size == 0 or x.dtype.kind != "f":
+    if h_0.size == 0:
         return None
     for *_, w_hr, factors in weights:
         if w_hr is not None or factors is not None:

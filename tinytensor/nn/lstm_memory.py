@@ -1,8 +1,8 @@
 """The memory in which the steps of an LSTM walk, and the views that each step has of it.
 
 A small step costs NumPy little more than its calls, so the memory is laid out for few of them, and
-the views are made once: for a block of steps, which all blocks of a sequence share, and of small
-steps for the next call with the same sizes too.
+the views are made once: for a block of steps, which all blocks of a sequence share, and where the
+block is not large for the next call with the same sizes too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Forward:
     factors : (steps, 6, scans, N, H), f K_i K_f K_g K_o K_c; in place of K_c first tanh c
     is_one : whether there is one scan of one sequence
     apart : whether W_ih x is no part of a step's product
-    scale, shift : what leads from tanh to i f g o, y scale + shift, flat
+    scale, shift : see `scale_and_shift`
     w_step : what a step multiplies with what it reads, in blocks of columns, (scans, 4, blocks,
         rows, columns), or (rows, 4H) for one sequence
     w_places : of each scan the parts of that for x, h and 1, (rows, 4, blocks, columns), or for one
@@ -64,8 +64,8 @@ class Forward:
             (None, place, None) if self.apart else (place[:inputs], place[inputs:-1], place[-1])
             for place in by_scan
         ]
-        self.scale, self.shift = _scale_and_shift(scans * batch * size, dtype)
-        self.gate_scale = _scale_and_shift(size, dtype)[0].reshape(by_scan[0].shape[1:])
+        self.scale, self.shift = scale_and_shift(scans * batch * size, dtype)
+        self.gate_scale = scale_and_shift(size, dtype)[0].reshape(by_scan[0].shape[1:])
         self.slots = memory.aligned((steps + 1, 5, scans, batch, size), dtype)
         self.products = memory.aligned((steps, 2, scans, batch, size), dtype)
         self.reads = np.empty((scans, steps + 1, batch, read), dtype)
@@ -146,8 +146,11 @@ class Forward:
 
 
 @lru_cache(maxsize=16)
-def _scale_and_shift(gate: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """For gates of so many numbers. The arguments of the gates have the same scale."""
+def scale_and_shift(gate: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """What leads from tanh to i f g o, y scale + shift, for gates of so many numbers, flat.
+
+    The arguments of the gates have the same scale.
+    """
     scale = np.full((4, gate), 0.5, dtype)
     shift = scale.copy()
     scale[2] = 1

@@ -5,8 +5,8 @@ The formulas are those of `lstm_kernel`. What is different is how few calls a st
 - All lies in the order in which a scan walks: a reverse scan is turned around where x comes in and
   h goes out. So both directions of a small layer walk at once, as one batch.
 - The parts of a step lie gate by gate, c i f g o: (c, i) times (f, g) is one call.
-- One product makes z, of all that a step reads: x_t, h_{t-1} and 1. The gradients of all weights
-  are one product with that too.
+- One product makes z, of all that a step reads: x_t, h_{t-1} and 1 (where that is too wide for the
+  quick way of `blocks`, x_t and 1 apart). The gradients of all weights are one product with that.
 - The forward pass leaves what the backward pass multiplies with, f K_i K_f K_g K_o K_c, made for a
   block of steps while their gates are in the cache. So (K_o, K_c) times dh_t is one call, and so is
   (f, K_i, K_f, K_g) times dc_t: dc_{t-1} and dz.
