@@ -73,3 +73,14 @@ def test_what_is_kept_is_bounded(monkeypatch):
 def test_aligned_memory_starts_at_a_cache_line():
     arrays = [memory.aligned((3, k), np.float32) for k in range(1, 40)]
     assert {address(array) % 64 for array in arrays} == {0}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_row_of_matrices_with_aligned_rows_starts_at_a_cache_line(dtype):
+    for columns in range(1, 40):
+        array = memory.aligned_rows((2, 3, columns), dtype)
+        assert array.shape == (2, 3, columns)
+        assert array.dtype == dtype
+        assert {address(row) % 64 for matrix in array for row in matrix} == {0}
+        array[...] = 1
+        assert array.sum() == array.size

@@ -49,6 +49,13 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     return _array(buffer, shape, dtype)
 
 
+def aligned_rows(shape: tuple[int, ...], dtype: Any) -> Array:
+    """The same for matrices, of which each row starts at a cache line."""
+    *others, columns = shape
+    of_a_line = _LINE // np.dtype(dtype).itemsize
+    return aligned((*others, math.ceil(columns / of_a_line) * of_a_line), dtype)[..., :columns]
+
+
 def _array(buffer: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """An array in a buffer, from its first cache line on."""
     start = -buffer.ctypes.data % _LINE

@@ -25,6 +25,7 @@ def cut(request, monkeypatch):
     if request.param == "blocks":
         monkeypatch.setattr(lstm_memory, "_MOST_STEPS", 2)
         monkeypatch.setattr(lstm_memory, "_BLOCK_ROWS", 1)
+        monkeypatch.setattr(lstm_memory, "_LARGE_PRODUCT", 0)
     if request.param.startswith("columns"):
         monkeypatch.setattr(blocks, "_QUICK", 100)
         monkeypatch.setattr(blocks, "_NARROWEST", 1)

@@ -40,7 +40,7 @@ def in_blocks(weight: Array, rows: int) -> Array:
     count = blocks_for(rows, inner, columns)
     if count == 1:
         return np.ascontiguousarray(weight)
-    blocks = memory.aligned((count, inner, columns // count), weight.dtype)
+    blocks = memory.aligned_rows((count, inner, columns // count), weight.dtype)
     blocks[...] = weight.reshape(inner, count, -1).transpose(1, 0, 2)
     return blocks
 

@@ -16,8 +16,9 @@ from .. import memory
 from ..dtypes import Array
 from .blocks import blocks_for, is_quick
 
-_BLOCK_BYTES = 1 << 19  # of a block forward: what a core's cache holds
+_BLOCK_BYTES = 3 << 18  # of a block forward: what a core's cache holds beside the weights
 _BLOCK_ROWS = 1024  # of a block backward, whose products should be large
+_LARGE_PRODUCT = 1 << 19  # multiplications, from which on it pays that rows start at a line
 _LARGE_GATE = 1024  # numbers, from which on factors are made for one step at a time
 _MOST_STEPS = 64  # of a block: views take memory too
 _MOST_KEPT = 16  # for as many kinds of walks
@@ -58,7 +59,7 @@ class Forward:
             self.w_step = memory.aligned((rows, 4 * size), dtype)
             by_scan = [self.w_step]
         else:
-            self.w_step = memory.aligned((scans, 4, blocks, rows, size // blocks), dtype)
+            self.w_step = memory.aligned_rows((scans, 4, blocks, rows, size // blocks), dtype)
             by_scan = list(self.w_step.transpose(0, 3, 1, 2, 4))
         self.w_places: list[tuple[Array | None, Array, Array | None]] = [
             (None, place, None) if self.apart else (place[:inputs], place[inputs:-1], place[-1])
@@ -206,9 +207,12 @@ class Backward:
         is_one = scans == batch == 1
         numbers = scans * batch * size
         blocks = blocks_for(batch, 4 * size, size) if scans == 1 else 1
-        self.w_back: Array = memory.aligned((scans, blocks, 4 * size, size // blocks), dtype)
+        # For few rows the quick call, for which the weight lies in one piece, is worth more.
+        self.quick_call = scans == blocks == 1 and 4 * size * numbers < _LARGE_PRODUCT
+        allocate = memory.aligned if self.quick_call else memory.aligned_rows
+        self.w_back: Array = allocate((scans, blocks, 4 * size, size // blocks), dtype)
         self.w_places = list(self.w_back.swapaxes(1, 2))
-        if scans == blocks == 1:
+        if self.quick_call:
             self.w_back = self.w_back[0, 0]
         # What f K_i K_f K_g K_o K_c become: dc of the step before, dz, and what dh gives to dc. The
         # dz of one sequence may stay there; others are brought into rows.
@@ -230,7 +234,7 @@ class Backward:
         self.views: list[tuple[Any, ...]] = []
         for t in range(steps):
             part, rows = own[t], self.dz[:, t]
-            if scans == blocks == 1:
+            if self.quick_call:
                 multiply: Any = rows[0].dot
                 product: Any = self.dh_rows
             else:
