@@ -111,6 +111,7 @@ def as_if_large(check: Callable[[], None]) -> None:
     patch.setattr(blocks, "_NARROWEST", 1)
     patch.setattr(lstm_layers, "_LARGE", -1)
     patch.setattr(lstm_memory, "_MOST_STEPS", 2)
+    patch.setattr(lstm_memory, "_LARGE_GATE", 1)
     patch.setattr(lstm_memory, "_kept", {})
     try:
         check()

@@ -26,6 +26,7 @@ def cut(request, monkeypatch):
         monkeypatch.setattr(lstm_memory, "_MOST_STEPS", 2)
         monkeypatch.setattr(lstm_memory, "_BLOCK_ROWS", 1)
         monkeypatch.setattr(lstm_memory, "_LARGE_PRODUCT", 0)
+        monkeypatch.setattr(lstm_memory, "_LARGE_GATE", 1)
     if request.param.startswith("columns"):
         monkeypatch.setattr(blocks, "_QUICK", 100)
         monkeypatch.setattr(blocks, "_NARROWEST", 1)
@@ -192,7 +193,7 @@ def test_a_walk_that_fails_leaves_no_memory_behind_for_others(monkeypatch):
     x = tt.randn(5, 2, 3)
     expected = lstm(x)[0].detach().numpy()
     with monkeypatch.context() as patch:
-        patch.setattr(lstm_walk, "_make_factors", lambda block: 1 / 0)
+        patch.setattr(lstm_walk, "_make_factors", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             lstm(x)
     np.testing.assert_array_equal(lstm(x)[0].detach().numpy(), expected)

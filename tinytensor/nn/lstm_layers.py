@@ -150,8 +150,9 @@ def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note:
     for walks, output in zip(saved.walks, saved.outputs, strict=True):
         slots: list[Array] = [own for walk in walks for own in _slots(walk)]
         for direction, (own, h) in enumerate(zip(slots, _by_scan(output, directions), strict=True)):
-            c, *gates = own.swapaxes(0, 1)
-            in_time = [turned([part], direction)[0] for part in (c[1:], *(g[:-1] for g in gates))]
+            o, i, f, g, c = own.swapaxes(0, 1)
+            left = c[1:], i[:-1], f[:-1], g[:-1], o[:-1]
+            in_time = [turned([part], direction)[0] for part in left]
             parts.append(tuple([_rows(part) for part in (h, *in_time)]))
     layers = [_rows(part) for part in (x, *saved.outputs[:-1])]
     note.forward(Steps((batch,) * length, batch), states, saved.weights, layers, parts)

@@ -17,9 +17,9 @@ from ..dtypes import Array
 from .blocks import blocks_for, is_quick
 
 _BLOCK_BYTES = 3 << 18  # of a block forward: what a core's cache holds beside the weights
-_BLOCK_ROWS = 1024  # of a block backward, whose products should be large
+_BLOCK_ROWS = 640  # of a block backward, whose products should be large
 _LARGE_PRODUCT = 1 << 19  # multiplications, from which on it pays that rows start at a line
-_LARGE_GATE = 1024  # numbers, from which on factors are made for one step at a time
+_LARGE_GATE = 1024  # numbers, from which on memory takes longer than calls
 _MOST_STEPS = 64  # of a block: views take memory too
 _MOST_KEPT = 16  # for as many kinds of walks
 _LARGEST_KEPT = 1 << 22  # bytes
@@ -28,18 +28,20 @@ _LARGEST_KEPT = 1 << 22  # bytes
 class Forward:
     """Memory for some steps of scans that walk at once.
 
-    slots : (steps + 1, 5, scans, N, H), c i f g o, with c the cell that the step starts from
-    products : (steps, 2, scans, N, H), f c and i g
+    slots : (steps + 1, 5, scans, N, H), o i f g c, with c the cell that the step starts from
+    products : (steps, 2, scans, N, H), i g and f c
     reads : (scans, steps + 1, N, I + H + 1), x, the h that the step starts from, and 1
     h : that part of it; h_first, c_first : what the first step starts from
     factors : (steps, 6, scans, N, H), f K_i K_f K_g K_o K_c; in place of K_c first tanh c
     is_one : whether there is one scan of one sequence
     apart : whether W_ih x is no part of a step's product
-    scale, shift : see `scale_and_shift`
-    w_step : what a step multiplies with what it reads, in blocks of columns, (scans, 4, blocks,
-        rows, columns), or (rows, 4H) for one sequence
-    w_places : of each scan the parts of that for x, h and 1, (rows, 4, blocks, columns), or for one
-        sequence (rows, 4H); those for x and 1 are None where they are apart
+    rest : (steps that factors are made for at once, 3, scans, N, H), 1 - o, 1 - i and 1 - f
+    half, one : 1/2 in each place of o i f, flat, or 1/2; and 1
+    w_step : what a step multiplies with what it reads, o i f g, in blocks of columns, (scans, 4,
+        blocks, rows, columns), or (rows, 4H) for one sequence
+    w_places : of each scan where to put the parts of that for x, h and 1, as i f g o, (rows, 4,
+        blocks, columns), or for one sequence (rows, 4H), before `use_places`; those for x and 1
+        are None where they are apart
     gate_scale : that of the gates' arguments, of the shape of a row of these
     views : of each step, see `lstm_walk.walk_forward`
     """
@@ -55,35 +57,44 @@ class Forward:
         if self.apart:
             blocks = blocks_for(batch, size, size)
         rows = size if self.apart else read
+        # Weights come as i f g o: with room for another o in front.
         if self.is_one:
+            w = memory.aligned((rows, 5 * size), dtype)
             self.w_step = memory.aligned((rows, 4 * size), dtype)
-            by_scan = [self.w_step]
+            self._moves = [(w[:, :size], w[:, -size:]), (self.w_step, w[:, :-size])]
+            by_scan = [w[:, size:]]
         else:
-            self.w_step = memory.aligned_rows((scans, 4, blocks, rows, size // blocks), dtype)
-            by_scan = list(self.w_step.transpose(0, 3, 1, 2, 4))
+            w = memory.aligned_rows((5, scans, blocks, rows, size // blocks), dtype)
+            self.w_step = w[:4].swapaxes(0, 1)
+            self._moves = [(w[0], w[4])]
+            by_scan = list(w[1:].transpose(1, 3, 0, 2, 4))
         self.w_places: list[tuple[Array | None, Array, Array | None]] = [
             (None, place, None) if self.apart else (place[:inputs], place[inputs:-1], place[-1])
             for place in by_scan
         ]
-        self.scale, self.shift = scale_and_shift(scans * batch * size, dtype)
+        gate = scans * batch * size
+        is_large = gate >= _LARGE_GATE
+        self.half = np.full(() if is_large else 3 * gate, 0.5, dtype)
+        self.one = np.array(1, dtype)  # quicker than what has no dtype yet
         self.gate_scale = scale_and_shift(size, dtype)[0].reshape(by_scan[0].shape[1:])
         self.slots = memory.aligned((steps + 1, 5, scans, batch, size), dtype)
         self.products = memory.aligned((steps, 2, scans, batch, size), dtype)
         self.reads = np.empty((scans, steps + 1, batch, read), dtype)
         self.reads[..., -1] = 1
         self.h = self.reads[..., inputs:-1]
-        self.h_first, self.c_first = self.h[:, 0], self.slots[0, 0]
+        self.h_first, self.c_first = self.h[:, 0], self.slots[0, 4]
         self.factors = memory.aligned((steps, 6, scans, batch, size), dtype)
+        self.rest = memory.aligned((1 if is_large else steps, 3, scans, batch, size), dtype)
         self.views = [self._step(t) for t in range(steps)]
         self._blocks: dict[int, Block] = {}
-        own = self.slots, self.products, self.reads, self.factors, self.w_step
+        own = self.slots, self.products, self.reads, self.factors, self.rest, w
         self.is_small = sum(part.nbytes for part in own) <= _LARGEST_KEPT
 
     def _step(self, t: int) -> tuple[Any, ...]:
         slots = self.slots[t]
         _, scans, batch, size = slots.shape
         rows = (self.h if self.apart else self.reads)[:, t]
-        z = slots[1:]
+        z = slots[:4]
         if self.is_one:
             multiply: Any = rows[0].dot  # quicker to call than np.matmul
             product = z.reshape(1, 4 * size)
@@ -92,14 +103,19 @@ class Forward:
             columns = z.reshape(4, scans, batch, *self.w_step.shape[2::2])
             product = columns.transpose(1, 0, 3, 2, 4)
         shape = (scans, batch, size)[scans == 1 :]
-        f_c, i_g = self.products[t].reshape(2, -1)
+        i_g, f_c = self.products[t].reshape(2, -1)
         tanh_c = self.factors[t, 5]
         return (
-            multiply, product, z, z.reshape(-1), slots[:2].reshape(-1), slots[2:4].reshape(-1),
-            self.products[t].reshape(-1), f_c, i_g, self.slots[t + 1, 0].reshape(-1),
-            tanh_c.reshape(-1), slots[4].reshape(shape), tanh_c.reshape(shape),
-            self.h[:, t + 1].reshape(shape),
+            multiply, product, z, z.reshape(-1), slots[:3].reshape(-1), slots[1:3].reshape(-1),
+            slots[3:].reshape(-1), self.products[t].reshape(-1), i_g, f_c,
+            self.slots[t + 1, 4].reshape(-1), tanh_c.reshape(-1), slots[0].reshape(shape),
+            tanh_c.reshape(shape), self.h[:, t + 1].reshape(shape),
         )  # fmt: skip
+
+    def use_places(self) -> None:
+        """Have the steps use the weights that are in their places now."""
+        for to, part in self._moves:
+            np.copyto(to, part)
 
     def block(self, count: int) -> Block:
         """The first steps at once."""
@@ -108,12 +124,12 @@ class Forward:
         return self._blocks[count]
 
     def _block(self, count: int) -> Block:
-        most = 1 if self.scale.size >= 4 * _LARGE_GATE else count
+        most = len(self.rest)
         return Block(
             list(self.reads[:, :count, :, : self.inputs]),
             list(self.h[:, 1 : count + 1]),
             self.h[:, count],
-            self.slots[count, 0],
+            self.slots[count, 4],
             self.reads[:, :count],
             self.factors[:count],
             [self._gates(start, min(count, start + most)) for start in range(0, count, most)],
@@ -125,24 +141,33 @@ class Forward:
         slots = self.slots[start:stop].reshape(count, 5, -1)
         products = self.products[start:stop].reshape(count, 2, -1)
         factors = self.factors[start:stop].reshape(count, 6, -1)
-        h = self.h[:, start + 1 : stop + 1].swapaxes(0, 1)[:, None]
-        k_oc = self.factors[start:stop, 4:]
+        rest = self.rest[:count].reshape(count, 3, -1)
+        h = self.h[:, start + 1 : stop + 1].swapaxes(0, 1)
+        of_h: list[Array] = [self.rest[:count, 0], h, *self.factors[start:stop, 4:].swapaxes(0, 1)]
         if self.is_one:
-            h, k_oc = h[:, :, 0, 0], k_oc[:, :, 0, 0]
+            of_h = [part[:, 0, 0] for part in of_h]
+        rest_o, h, k_o, k_c = of_h
+        flat: list[Array] = [slots[:, :3], products, rest, rest[:, 1:], factors[:, 1:3]]
+        if count == 1:
+            flat = [part.reshape(-1) for part in flat]
+        oif, ig_fc, rest, rest_if, k_if = flat
         return Gates(
-            ifgo=slots[:, 1:],
-            i_o=slots[:, 1::3],
+            oif=oif,
+            o_i=slots[:, :2],
             f=slots[:, 2],
             g=slots[:, 3],
-            ig=products[:, 1],
-            ig_fc=products[:, ::-1],
+            ig=products[:, 0],
+            ig_fc=ig_fc,
             h=h,
+            rest=rest,
+            rest_if=rest_if,
+            rest_o=rest_o,
             f_out=factors[:, 0],
-            k_ifgo=factors[:, 1:5],
-            k_if=factors[:, 1:3],
+            k_if=k_if,
             k_g=factors[:, 3],
-            k_gc=factors[:, 3::2],
-            k_oc=k_oc,
+            k_o=k_o,
+            k_c=k_c,
+            k_c_g=factors[:, 5:1:-2],
         )
 
 
@@ -174,19 +199,22 @@ class Block(NamedTuple):
 class Gates(NamedTuple):
     """Views of what the factors of some steps are made of, and of these; steps come first."""
 
-    ifgo: Array
-    i_o: Array
+    oif: Array
+    o_i: Array
     f: Array
     g: Array
     ig: Array
     ig_fc: Array
     h: Array
+    rest: Array
+    rest_if: Array
+    rest_o: Array
     f_out: Array
-    k_ifgo: Array
     k_if: Array
     k_g: Array
-    k_gc: Array
-    k_oc: Array
+    k_o: Array
+    k_c: Array
+    k_c_g: Array
 
 
 class Backward:

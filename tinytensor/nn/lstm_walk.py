@@ -4,7 +4,8 @@ The formulas are those of `lstm_kernel`. What is different is how few calls a st
 
 - All lies in the order in which a scan walks: a reverse scan is turned around where x comes in and
   h goes out. So both directions of a small layer walk at once, as one batch.
-- The parts of a step lie gate by gate, c i f g o: (c, i) times (f, g) is one call.
+- The parts of a step lie gate by gate, o i f g c: what leads from tanh to the three sigmoids is one
+  array, 1/2, and (i, f) times (g, c) is one call.
 - One product makes z, of all that a step reads: x_t, h_{t-1} and 1 (where that is too wide for the
   quick way of `blocks`, x_t and 1 apart). The gradients of all weights are one product with that.
 - The forward pass leaves what the backward pass multiplies with, f K_i K_f K_g K_o K_c, made for a
@@ -35,7 +36,7 @@ class Walk(NamedTuple):
 
     factors : (T, 6, scans, N, H), f K_i K_f K_g K_o K_c
     reads : (scans, T, N, I + H + 1), x, the h that each step started from, and 1
-    slots : (T + 1, 5, scans, N, H), c i f g o, and at the end the last c; None if not asked for
+    slots : (T + 1, 5, scans, N, H), o i f g c, and at the end the last c; None if not asked for
     """
 
     factors: Array
@@ -81,7 +82,7 @@ def walk_forward(
     dtype = x.dtype
     own = forward_for(length, scans, batch, inputs, size, dtype)
     w_x = _scaled_weights(weights, own)
-    w_step, scale, shift = own.w_step, own.scale, own.shift
+    w_step, half = own.w_step, own.half
     xs = turned([x] * scans, direction)
     outputs = turned(outputs, direction)
     from_x = repeat(None) if w_x is None else _from_x(xs, w_x)
@@ -104,17 +105,17 @@ def walk_forward(
         for place, part in zip(block.x, xs, strict=True):
             place[...] = part[steps]
         for (
-            times, product, z, z_flat, c_i, f_g, both, f_c, i_g, c_next, tanh_flat, o_t, tanh_t,
-            h_next,
+            times, product, z, z_flat, o_i_f, i_f, g_c, both, i_g, f_c, c_next, tanh_flat, o_t,
+            tanh_t, h_next,
         ), added in zip(own.views[:count], from_x, strict=False):  # fmt: skip
             times(w_step, product)
             if added is not None:
                 add(z, added, z)
             tanh(z_flat, z_flat)
-            multiply(z_flat, scale, z_flat)
-            add(z_flat, shift, z_flat)
-            multiply(c_i, f_g, both)
-            add(f_c, i_g, c_next)
+            multiply(o_i_f, half, o_i_f)
+            add(o_i_f, half, o_i_f)
+            multiply(i_f, g_c, both)
+            add(i_g, f_c, c_next)
             tanh(c_next, tanh_flat)
             multiply(o_t, tanh_t, h_next)
         h, c = block.h_last, block.c_last
@@ -122,7 +123,7 @@ def walk_forward(
             place[steps] = part
         if walk is not None:
             for gates in block.gates:
-                _make_factors(gates)
+                _make_factors(gates, own.one)
             walk.factors[steps] = block.factors
             walk.reads[:, steps] = block.reads
             if walk.slots is not None:
@@ -140,6 +141,7 @@ def _scaled_weights(weights: Sequence[Weights], own: Forward) -> Array | None:
     """
     w_x = None
     scale = own.gate_scale
+    size = scale.size // 4
     for number, (w_ih, w_hh, b_ih, b_hh, *_) in enumerate(weights):
         for_x, for_h, for_1 = own.w_places[number]
         np.multiply(w_hh.T.reshape(for_h.shape), scale, for_h)
@@ -148,12 +150,16 @@ def _scaled_weights(weights: Sequence[Weights], own: Forward) -> Array | None:
             bias = np.zeros(len(w_hh), w_hh.dtype)
         if for_x is None or for_1 is None:
             if w_x is None:
-                w_x = np.empty((len(weights), len(w_ih), own.inputs + 1), w_ih.dtype)
-            np.multiply(w_ih, scale.reshape(-1, 1), w_x[number, :, :-1])
-            np.multiply(bias, scale.reshape(-1), w_x[number, :, -1])
+                w_x = np.empty((len(weights), 5 * size, own.inputs + 1), w_ih.dtype)
+            np.multiply(w_ih, scale.reshape(-1, 1), w_x[number, size:, :-1])
+            np.multiply(bias, scale.reshape(-1), w_x[number, size:, -1])
         else:
             np.multiply(w_ih.T.reshape(for_x.shape), scale, for_x)
             np.multiply(bias.reshape(for_1.shape), scale, for_1)
+    own.use_places()
+    if w_x is not None:
+        w_x[:, :size] = w_x[:, -size:]  # o i f g o: weights come as i f g o
+        w_x = w_x[:, :-size]
     return w_x
 
 
@@ -173,14 +179,15 @@ def _from_x(xs: Sequence[Array], w_x: Array) -> Iterator[Array]:
         yield from by_step[: length - start]
 
 
-def _make_factors(gates: Gates) -> None:
+def _make_factors(gates: Gates, one: Array) -> None:
     """f K_i K_f K_g K_o K_c from the gates, products, h and, in the place of K_c, tanh c."""
-    gates.f_out[...] = gates.f
-    np.subtract(1, gates.ifgo, gates.k_ifgo)
-    np.multiply(gates.k_if, gates.ig_fc, gates.k_if)
+    np.copyto(gates.f_out, gates.f)
+    np.subtract(one, gates.oif, gates.rest)
+    np.multiply(gates.rest_if, gates.ig_fc, gates.k_if)
+    np.multiply(gates.rest_o, gates.h, gates.k_o)
     np.multiply(gates.ig, gates.g, gates.k_g)
-    np.multiply(gates.k_oc, gates.h, gates.k_oc)
-    np.subtract(gates.i_o, gates.k_gc, gates.k_gc)
+    np.multiply(gates.k_c, gates.h, gates.k_c)
+    np.subtract(gates.o_i, gates.k_c_g, gates.k_c_g)
 
 
 # -- backward --------------------------------------------------------------------------------------
