@@ -29,7 +29,7 @@ class Forward:
     """Memory for some steps of scans that walk at once.
 
     slots : (steps + 1, 5, scans, N, H), o i f g c, with c the cell that the step starts from
-    products : (steps, 2, scans, N, H), i g and f c
+    products : (steps, 2 or 3, scans, N, H), i g, f c and, where gates are large, h in one piece
     reads : (scans, steps + 1, N, I + H + 1), x, the h that the step starts from, and 1
     h : that part of it; h_first, c_first : what the first step starts from
     factors : (steps, 6, scans, N, H), f K_i K_f K_g K_o K_c; in place of K_c first tanh c
@@ -73,12 +73,12 @@ class Forward:
             for place in by_scan
         ]
         gate = scans * batch * size
-        is_large = gate >= _LARGE_GATE
+        self.is_large = is_large = gate >= _LARGE_GATE
         self.half = np.full(() if is_large else 3 * gate, 0.5, dtype)
         self.one = np.array(1, dtype)  # quicker than what has no dtype yet
         self.gate_scale = scale_and_shift(size, dtype)[0].reshape(by_scan[0].shape[1:])
         self.slots = memory.aligned((steps + 1, 5, scans, batch, size), dtype)
-        self.products = memory.aligned((steps, 2, scans, batch, size), dtype)
+        self.products = memory.aligned((steps, 3 if is_large else 2, scans, batch, size), dtype)
         self.reads = np.empty((scans, steps + 1, batch, read), dtype)
         self.reads[..., -1] = 1
         self.h = self.reads[..., inputs:-1]
@@ -102,14 +102,21 @@ class Forward:
             multiply = partial(np.matmul, rows[:, None, None])
             columns = z.reshape(4, scans, batch, *self.w_step.shape[2::2])
             product = columns.transpose(1, 0, 3, 2, 4)
-        shape = (scans, batch, size)[scans == 1 :]
-        i_g, f_c = self.products[t].reshape(2, -1)
-        tanh_c = self.factors[t, 5]
+        products = self.products[t]
+        i_g, f_c = products[:2].reshape(2, -1)
+        c_next = self.slots[t + 1, 4].reshape(-1)
+        o, tanh_c, h = slots[0], self.factors[t, 5], self.h[:, t + 1]
+        tanh_flat = tanh_c.reshape(-1)
+        h_rows = h_t = None
+        if self.is_large:  # in one piece first, which the factors are made of, then into rows
+            h_rows, h_t = h, products[2]
+            o, tanh_c, h = o.reshape(-1), tanh_flat, h_t.reshape(-1)
+        elif scans == 1:
+            o, tanh_c, h = o[0], tanh_c[0], h[0]
         return (
             multiply, product, z, z.reshape(-1), slots[:3].reshape(-1), slots[1:3].reshape(-1),
-            slots[3:].reshape(-1), self.products[t].reshape(-1), i_g, f_c,
-            self.slots[t + 1, 4].reshape(-1), tanh_c.reshape(-1), slots[0].reshape(shape),
-            tanh_c.reshape(shape), self.h[:, t + 1].reshape(shape),
+            slots[3:].reshape(-1), products[:2].reshape(-1), i_g, f_c, c_next, tanh_flat, o, tanh_c,
+            h, h_rows, h_t,
         )  # fmt: skip
 
     def use_places(self) -> None:
@@ -125,9 +132,10 @@ class Forward:
 
     def _block(self, count: int) -> Block:
         most = len(self.rest)
+        h = self.h[:, 1 : count + 1]
         return Block(
             list(self.reads[:, :count, :, : self.inputs]),
-            list(self.h[:, 1 : count + 1]),
+            list(self.products[:count, 2].swapaxes(0, 1) if self.is_large else h),
             self.h[:, count],
             self.slots[count, 4],
             self.reads[:, :count],
@@ -136,18 +144,20 @@ class Forward:
         )
 
     def _gates(self, start: int, stop: int) -> Gates:
-        # Flat, as few dimensions are quicker; h is in one piece only if there is one sequence.
+        # Flat, as few dimensions are quicker; h is so only where it is large, or of one sequence.
         count = stop - start
         slots = self.slots[start:stop].reshape(count, 5, -1)
-        products = self.products[start:stop].reshape(count, 2, -1)
+        products = self.products[start:stop].reshape(count, self.products.shape[1], -1)
         factors = self.factors[start:stop].reshape(count, 6, -1)
         rest = self.rest[:count].reshape(count, 3, -1)
         h = self.h[:, start + 1 : stop + 1].swapaxes(0, 1)
         of_h: list[Array] = [self.rest[:count, 0], h, *self.factors[start:stop, 4:].swapaxes(0, 1)]
-        if self.is_one:
+        if self.is_large:
+            of_h = [rest[:, 0], products[:, 2], factors[:, 4], factors[:, 5]]
+        elif self.is_one:
             of_h = [part[:, 0, 0] for part in of_h]
         rest_o, h, k_o, k_c = of_h
-        flat: list[Array] = [slots[:, :3], products, rest, rest[:, 1:], factors[:, 1:3]]
+        flat: list[Array] = [slots[:, :3], products[:, :2], rest, rest[:, 1:], factors[:, 1:3]]
         if count == 1:
             flat = [part.reshape(-1) for part in flat]
         oif, ig_fc, rest, rest_if, k_if = flat

@@ -93,7 +93,7 @@ def walk_forward(
             memory.empty((scans, length, batch, inputs + size + 1), dtype),
             np.empty((length + 1, 5, scans, batch, size), dtype) if told else None,
         )
-    add, multiply, tanh = np.add, np.multiply, np.tanh
+    add, multiply, tanh, copy = np.add, np.multiply, np.tanh, np.copyto
     h, c = h_0, c_0
     most = len(own.views)
     for start in range(0, length, most):
@@ -106,7 +106,7 @@ def walk_forward(
             place[...] = part[steps]
         for (
             times, product, z, z_flat, o_i_f, i_f, g_c, both, i_g, f_c, c_next, tanh_flat, o_t,
-            tanh_t, h_next,
+            tanh_t, h_next, h_rows, h_t,
         ), added in zip(own.views[:count], from_x, strict=False):  # fmt: skip
             times(w_step, product)
             if added is not None:
@@ -118,6 +118,8 @@ def walk_forward(
             add(i_g, f_c, c_next)
             tanh(c_next, tanh_flat)
             multiply(o_t, tanh_t, h_next)
+            if h_rows is not None:
+                copy(h_rows, h_t)
         h, c = block.h_last, block.c_last
         for place, part in zip(outputs, block.h_out, strict=True):
             place[steps] = part
