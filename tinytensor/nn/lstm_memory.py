@@ -312,7 +312,7 @@ def backward_for(length: int, scans: int, batch: int, size: int, dtype: np.dtype
 
 def _taken(kind: Any, length: int, most: int, dtype: np.dtype[Any], *sizes: int) -> Any:
     # Powers of two, so that sequences of many lengths share memory.
-    steps = min(max(1, min(_MOST_STEPS, most)), 1 << (length - 1).bit_length())
+    steps = max(1, min(_MOST_STEPS, most, 1 << (length - 1).bit_length()))
     key = (kind, steps, *sizes, dtype.char)
     own = _kept.pop(key, None)  # nobody else may take it meanwhile
     if own is None:
