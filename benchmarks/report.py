@@ -177,7 +177,7 @@ def plot(results: list[Result], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     points = [
         (result.row.name + ("~" if result.disturbed else ""), rival, ratio)
@@ -192,11 +192,12 @@ def plot(results: list[Result], path: Path) -> None:
         axes.plot([ratio for _, _, ratio in own], heights, "o", markersize=4, label=rival)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        set_formatter(lambda ratio, _: f"{ratio:g}")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_xlabel("our time / theirs (left of the line is faster)")
     axes.set_yticks(range(len(names)), names, fontsize=6)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names), -1)
     axes.grid(axis="x", which="both", linewidth=0.3)
     axes.legend()
     figure.savefig(path)
