@@ -34,6 +34,7 @@ class Forward:
     h : that part of it; h_first, c_first : what the first step starts from
     factors : (steps, 6, scans, N, H), f K_i K_f K_g K_o K_c; in place of K_c first tanh c
     is_one : whether there is one scan of one sequence
+    is_large : whether a step is, so that memory takes longer than calls
     apart : whether W_ih x is no part of a step's product
     rest : (steps that factors are made for at once, 3, scans, N, H), 1 - o, 1 - i and 1 - f
     half, one : 1/2 in each place of o i f, flat, or 1/2; and 1
@@ -235,8 +236,9 @@ class Backward:
     dh, dc : (scans · N · H,), of the step that is walking
     dh_rows : the former as (N, H), or (scans, N, H)
     carried : of each step, and of the one after the last, what it leaves to dc of the one before
+    quick_call : whether a step's product is one of `ndarray.dot`
     w_back : what a step multiplies dz with, in blocks of columns, (scans, blocks, 4H, columns), or
-        (4H, H) where there is one
+        (4H, H) for `quick_call`
     w_places : of each scan its part of that, as W_hh stands
     views : of each step, see `lstm_walk.walk_backward`
     """
