@@ -1,9 +1,8 @@
 """The printed form of a tensor: PyTorch's, to the letter, worked out from a NumPy array."""
 
 import math
-from dataclasses import asdict, dataclass, replace
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 _PREFIX = "tensor("
 
 
-@dataclass(frozen=True)
-class _Options:
+class _Options(NamedTuple):
     precision: int = 4
     threshold: float = 1000
     edgeitems: int = 3
@@ -57,12 +55,12 @@ def set_printoptions(
         "linewidth": linewidth,
     }
     given: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
-    _options = replace(base, **given, sci_mode=sci_mode)
+    _options = base._replace(**given, sci_mode=sci_mode)
 
 
 def get_printoptions() -> dict[str, Any]:
     """The print options in force, as keyword arguments for `set_printoptions`."""
-    return asdict(_options)
+    return _options._asdict()
 
 
 def format_tensor(

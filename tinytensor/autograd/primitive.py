@@ -22,7 +22,6 @@ skipping inputs that need nothing, wrapping 0-d results, keeping and checking ve
 from __future__ import annotations
 
 import functools
-import inspect
 import operator
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -45,6 +44,7 @@ _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
 _new = object.__new__
+_MISSING = object()  # in the place of a default, where there is none
 
 
 class Spec(NamedTuple):
@@ -168,8 +168,10 @@ def _spec(array: Any) -> Any:
     return Spec(array.shape, array.dtype)
 
 
-def _arguments(function: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(function).parameters)
+def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Read off its code: `inspect.signature` took a fifth of the time of `import tinytensor`."""
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount]
 
 
 def _bound(rule: Rule, positions: list[int]) -> Callable[[Any, Any], Any]:
@@ -220,9 +222,9 @@ class Primitive:
         self.fixed = fixed
         self.view = view
         self.tensors = tensors
-        parameters = inspect.signature(forward).parameters.values()
-        self.names = tuple(p.name for p in parameters)
-        self.defaults = tuple(p.default for p in parameters)
+        self.names = _arguments(forward)
+        defaults = forward.__defaults__ or ()
+        self.defaults = (_MISSING,) * (len(self.names) - len(defaults)) + defaults
         self.simple = not view and not listed and len(self.names) == len(rules)
         self.plans: dict[tuple[int, ...], Plan] = {}
         for rule in rules:
@@ -275,7 +277,7 @@ class Primitive:
             given.add(position)
             values[position] = value
         for name, value in zip(self.names, values, strict=True):
-            if value is inspect.Parameter.empty:
+            if value is _MISSING:
                 raise TypeError(f"{self.name}: missing the argument {name!r}")
         return tuple(values)
 
