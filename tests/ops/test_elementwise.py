@@ -140,6 +140,21 @@ def test_at_a_kink_the_value_and_the_gradient_are_those_of_torch(call: Any, valu
     both_agree(call, *values)
 
 
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_gradient_of_a_squashing_function_overflows_where_that_of_torch_does(
+    name: str, kind: Any
+) -> None:
+    x = np.array([-40, -2, -0.5, 0, 0.5, 2, 40] * 3, kind)
+    g = np.repeat(np.array([np.finfo(kind).max, INF, -INF], kind), 7)
+    theirs = torch.from_numpy(x).requires_grad_()
+    getattr(torch, name)(theirs).backward(torch.from_numpy(g))
+    assert theirs.grad is not None
+    mine = tt.from_numpy(x).requires_grad_()
+    getattr(tt, name)(mine).backward(tt.from_numpy(g))
+    np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), rtol=4 * np.finfo(kind).eps)
+
+
 def test_gelu_goes_to_its_limits_at_infinity() -> None:
     x = tt.tensor([INF, -100.0, 100.0])
     for approximate in ("none", "tanh"):

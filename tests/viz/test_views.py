@@ -65,7 +65,7 @@ def test_each_backward_operation_was_caused_by_one_forward_operation(make):
 
 
 def test_the_operations_of_a_rule_are_linked_to_theirs_by_hand():
-    """For y = (w x).tanh(): tanh's rule is (g + g y)(1 - y), that of the product g x."""
+    """For y = (w x).tanh(): tanh's rule is g ((1 + y)(1 - y)), that of the product g x."""
     w, x = tt.rand(2, requires_grad=True), tt.rand(2, requires_grad=True)
     graph = viz.graph((w * x).tanh(), inputs={"w": w, "x": x}, view="both").graph
     links = sorted(
