@@ -87,8 +87,13 @@ def at_once(
     has gets one; else one after the other.
     """
     if multiplications > _WORTH_A_THREAD and 1 < _blas_threads() <= len(arguments):
-        return _together([partial(function, *own) for own in arguments])
+        return on_threads(function, arguments)
     return [function(*own) for own in arguments]
+
+
+def on_threads(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The same, on a thread each, whatever they cost."""
+    return _together([partial(function, *own) for own in arguments])
 
 
 def _together(works: Sequence[Callable[[], Any]]) -> list[Any]:

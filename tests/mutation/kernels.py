@@ -109,6 +109,7 @@ def as_if_large(check: Callable[[], None]) -> None:
     patch.setattr(lstm_kernel, "_MANY", 1)
     patch.setattr(blocks, "_QUICK", 50)
     patch.setattr(blocks, "_NARROWEST", 1)
+    patch.setattr(blocks, "_FEWEST_ROWS", 1)
     patch.setattr(lstm_layers, "_LARGE", -1)
     patch.setattr(lstm_memory, "_MOST_STEPS", 2)
     patch.setattr(lstm_memory, "_LARGE_GATE", 1)

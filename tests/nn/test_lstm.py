@@ -471,9 +471,10 @@ def test_the_products_of_a_step_may_be_made_in_blocks(rng, monkeypatch, lengths)
     _, ours = pair(3, 4, 2, bidirectional=True)
     array = tt.tensor(rng.standard_normal((7, 5, 3)))
     results = []
-    for quick, narrowest in ((100**3, 32), (100, 1)):  # one block, several
+    for quick, narrowest, rows in ((100**3, 32, 16), (100, 1, 1)):  # one block, several
         monkeypatch.setattr("tinytensor.nn.blocks._QUICK", quick)
         monkeypatch.setattr("tinytensor.nn.blocks._NARROWEST", narrowest)
+        monkeypatch.setattr("tinytensor.nn.blocks._FEWEST_ROWS", rows)
         output, _ = ours(array, lengths=lengths)
         gradients = tt.autograd.grad(output.square().sum(), tuple(ours.parameters()))
         results.append([y.detach().numpy() for y in (output, *gradients)])

@@ -8,7 +8,7 @@ import pytest
 import tinytensor as tt
 from tests.mutation.kernels import Case, is_its_reference
 from tinytensor import nn, parallel
-from tinytensor.nn import blocks, lstm_layers, lstm_memory, lstm_walk
+from tinytensor.nn import blocks, lstm_layers, lstm_memory, lstm_shares, lstm_walk
 from tinytensor.nn.lstm_kernel import lstm as lstm_kernel
 
 
@@ -17,9 +17,14 @@ def general(*arguments):
     return None
 
 
-@pytest.fixture(params=["whole", "steps", "blocks", "columns", "columns-apart", "apart", "threads"])
+CUTS = "whole steps blocks columns columns-apart gates apart threads shares"
+
+
+@pytest.fixture(params=CUTS.split())
 def cut(request, monkeypatch):
-    """How a walk is cut: into blocks of steps or columns; x, or each direction, by itself."""
+    """How a walk is cut: into blocks of steps or columns, parts of rows, gates, shares of a batch;
+    x, or each direction, by itself.
+    """
     if request.param == "steps":
         monkeypatch.setattr(lstm_memory, "_MOST_STEPS", 1)
     if request.param == "blocks":
@@ -27,17 +32,22 @@ def cut(request, monkeypatch):
         monkeypatch.setattr(lstm_memory, "_BLOCK_ROWS", 1)
         monkeypatch.setattr(lstm_memory, "_LARGE_PRODUCT", 0)
         monkeypatch.setattr(lstm_memory, "_LARGE_GATE", 1)
-    if request.param.startswith("columns"):
-        monkeypatch.setattr(blocks, "_QUICK", 100)
-        monkeypatch.setattr(blocks, "_NARROWEST", 1)
+    if request.param.startswith("columns") or request.param == "gates":
+        monkeypatch.setattr(blocks, "_QUICK", 30 if request.param == "gates" else 100)
+        monkeypatch.setattr(blocks, "_NARROWEST", 2)
+        monkeypatch.setattr(blocks, "_FEWEST_ROWS", 1)
     if request.param.endswith("apart"):
         monkeypatch.setattr(lstm_walk, "_ROWS_OF_X", 7)
         monkeypatch.setattr(lstm_memory, "is_quick", lambda *sizes: False)
-    if request.param in ("columns", "columns-apart", "threads"):
+    if request.param in ("columns", "columns-apart", "gates", "threads", "shares"):
         monkeypatch.setattr(lstm_layers, "_LARGE", -1)  # each direction walks by itself
     if request.param == "threads":
         monkeypatch.setattr(parallel, "_WORTH_A_THREAD", -1)
         monkeypatch.setattr(parallel, "_blas_threads", lambda: 2)
+    if request.param == "shares":
+        monkeypatch.setattr(lstm_shares, "_LARGE_SHARE", 1)
+        monkeypatch.setattr(parallel, "_SMALLEST_PART", 1)
+        monkeypatch.setattr(parallel, "_blas_threads", lambda: 3)
     monkeypatch.setattr(lstm_memory, "_kept", {})
 
 
@@ -290,3 +300,28 @@ def test_what_is_recorded_is_what_the_general_scans_record(monkeypatch, directio
         )
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("threads", "walks", "batch", "size", "shares"),
+    [
+        (1, 1, 64, 512, 1),
+        (2, 1, 64, 512, 2),
+        (2, 2, 64, 512, 1),  # each direction has a thread
+        (3, 2, 64, 512, 2),
+        (8, 1, 64, 256, 6),  # more would make steps too short
+        (8, 1, 20, 1024, 2),  # of no less than eight sequences each
+        (2, 1, 50, 128, 1),
+    ],
+)
+def test_a_batch_is_shared_out_among_threads(monkeypatch, threads, walks, batch, size, shares):
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: threads)
+    made = lstm_shares.shares_of(batch, size, walks) or [slice(batch)]
+    assert len(made) == shares
+    rows = [row for share in made for row in range(batch)[share]]
+    assert rows == list(range(batch))
+
+
+def test_for_short_steps_blas_is_not_asked_for_its_threads(monkeypatch):
+    monkeypatch.setattr(parallel, "_blas_threads", lambda: 1 / 0)  # that takes long the first time
+    assert lstm_shares.shares_of(30, 20, 1) == []

@@ -14,6 +14,7 @@ import numpy as np
 from ..dtypes import Array
 from ..parallel import at_once
 from .layers_kernel import State, Weights
+from .lstm_shares import joined, shared_backward, shared_forward, shares_of
 from .lstm_walk import Walk, turned, walk_backward, walk_forward
 from .steps import Steps
 
@@ -23,11 +24,13 @@ _LARGE = 1 << 22  # multiplications of a scan above which directions do not walk
 class Saved(NamedTuple):
     """What the forward pass leaves.
 
-    walks : of each layer one for all directions, or one for each
+    shares : of the batch, if they walk apart
+    walks : of each layer one for all directions, or one for each, and of each share
     outputs : (T, N, directions · H), of all layers if told, or of those below a mask
     weights : a copy, if told
     """
 
+    shares: list[slice]
     walks: list[list[Any]]
     outputs: list[Array]
     weights: list[tuple[Any, ...]]
@@ -61,7 +64,7 @@ def forward(
     work = length * batch * weights[0][1].size
     together = 1 if work > _LARGE else directions
     h_n, c_n = np.empty(h_0.shape, h_0.dtype), np.empty(c_0.shape, c_0.dtype)
-    saved = Saved([], [], [])
+    saved = Saved(shares_of(batch, size, directions // together), [], [], [])
     for first in range(0, len(weights), directions):
         output = np.empty((length, batch, directions * size), x.dtype)
         outputs = _by_scan(output, directions)
@@ -74,7 +77,10 @@ def forward(
                     outputs[direction : direction + together], h_n[own], c_n[own], recorded, told,
                 )
             )  # fmt: skip
-        saved.walks.append(at_once(walk_forward, arguments, work))
+        if saved.shares:
+            saved.walks.append(shared_forward(arguments, saved.shares))
+        else:
+            saved.walks.append(at_once(walk_forward, arguments, work))
         x = output
         if told:
             saved.outputs.append(output)
@@ -120,22 +126,30 @@ def backward(
     for layer in range(len(saved.walks) - 1, -1, -1):
         dys = _by_scan(dx, directions)
         walks = saved.walks[layer]
-        together = directions // len(walks)
+        count = len(saved.shares) or 1
+        together = directions * count // len(walks)
         first = layer * directions
         arguments = []
-        for direction, walk in zip(range(0, directions, together), walks, strict=True):
+        for direction in range(0, directions, together):
             own = slice(first + direction, first + direction + together)
             arguments.append(
                 (
-                    walk, weights[own], direction, dys[direction : direction + together],
-                    dh[own], dc[own], layer > 0 or needs_x, needs_weights[own],
+                    weights[own], direction, dys[direction : direction + together], dh[own],
+                    dc[own], layer > 0 or needs_x, needs_weights[own],
                 )
             )  # fmt: skip
+        if saved.shares:
+            found = shared_backward(walks, arguments, saved.shares)
+        else:
+            each = [(walk, *rest) for walk, rest in zip(walks, arguments, strict=True)]
+            found = at_once(walk_backward, each, work)
         dx = None
-        for part, gradients in at_once(walk_backward, arguments, work):
+        part: Any
+        for part, d_steps in found:
             dx = part if dx is None else np.add(dx, part, out=dx)
-            d_weights[first : first + together] = gradients
-            first += together
+            for d_step in d_steps:
+                d_weights[first] = _parted(d_step, weights[first][0].shape[1], needs_weights[first])
+                first += 1
         if mask is not None and layer > 0:
             if d_mask is not None:
                 d_mask[layer - 1] = dx * saved.outputs[layer - 1]
@@ -148,7 +162,7 @@ def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note:
     length, batch, _ = x.shape
     parts: list[tuple[Array, ...]] = []
     for walks, output in zip(saved.walks, saved.outputs, strict=True):
-        slots: list[Array] = [own for walk in walks for own in _slots(walk)]
+        slots = _slots(walks, len(saved.shares) or 1)
         for direction, (own, h) in enumerate(zip(slots, _by_scan(output, directions), strict=True)):
             o, i, f, g, c = own.swapaxes(0, 1)
             left = c[1:], i[:-1], f[:-1], g[:-1], o[:-1]
@@ -158,10 +172,27 @@ def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note:
     note.forward(Steps((batch,) * length, batch), states, saved.weights, layers, parts)
 
 
-def _slots(walk: Walk) -> Sequence[Array]:
-    """Of each scan of a walk its cells and gates, (T + 1, 5, N, H)."""
-    assert walk.slots is not None
-    return list(walk.slots.transpose(2, 0, 1, 3, 4))
+def _slots(walks: Sequence[Walk], shares: int) -> list[Array]:
+    """Of each scan of a layer its cells and gates, (T + 1, 5, N, H)."""
+    found: list[Array] = []
+    for start in range(0, len(walks), shares):
+        slots: Any = joined([walk.slots for walk in walks[start : start + shares]], 3)
+        found.extend(slots.transpose(2, 0, 1, 3, 4))
+    return found
+
+
+def _parted(d_step: Array | None, inputs: int, needs: Sequence[bool]) -> list[Array | None]:
+    """The gradients of W_ih, W_hh and the biases, which stand side by side."""
+    parts: list[Array | None] = [None] * len(needs)
+    if d_step is None:
+        return parts
+    if needs[0]:
+        parts[0] = d_step[:, :inputs].copy()
+    if needs[1]:
+        parts[1] = d_step[:, inputs:-1].copy()
+    if needs[2] or needs[3]:
+        parts[2] = parts[3] = d_step[:, -1].copy()
+    return parts
 
 
 def _by_scan(output: Array, directions: int) -> list[Array]:

@@ -14,11 +14,12 @@ import numpy as np
 
 from .. import memory
 from ..dtypes import Array
-from .blocks import blocks_for, is_quick
+from .blocks import blocks_for, is_quick, parts_for
 
 _BLOCK_BYTES = 3 << 18  # of a block forward: what a core's cache holds beside the weights
 _BLOCK_ROWS = 640  # of a block backward, whose products should be large
 _LARGE_PRODUCT = 1 << 19  # multiplications, from which on it pays that rows start at a line
+_LONGEST_READ = 1024  # numbers of a row of x, h and 1, from which on x and 1 are apart
 _LARGE_GATE = 1024  # numbers, from which on memory takes longer than calls
 _MOST_STEPS = 64  # of a block: views take memory too
 _MOST_KEPT = 16  # for as many kinds of walks
@@ -39,7 +40,7 @@ class Forward:
     rest : (steps that factors are made for at once, 3, scans, N, H), 1 - o, 1 - i and 1 - f
     half, one : 1/2 in each place of o i f, flat, or 1/2; and 1
     w_step : what a step multiplies with what it reads, o i f g, in blocks of columns, (scans, 4,
-        blocks, rows, columns), or (rows, 4H) for one sequence
+        blocks, 1, rows, columns), or (rows, 4H) for one sequence
     w_places : of each scan where to put the parts of that for x, h and 1, as i f g o, (rows, 4,
         blocks, columns), or for one sequence (rows, 4H), before `use_places`; those for x and 1
         are None where they are apart
@@ -54,9 +55,12 @@ class Forward:
         self.is_one = scans == batch == 1
         read = inputs + size + 1
         blocks = blocks_for(batch, read, size)
-        self.apart = not is_quick(batch, read, size // blocks)
+        parts = parts_for(batch, read, size // blocks)
+        self.apart = read > _LONGEST_READ or not is_quick(batch // parts, read, size // blocks)
         if self.apart:
             blocks = blocks_for(batch, size, size)
+            parts = parts_for(batch, size, size // blocks)
+        self._parts = parts
         rows = size if self.apart else read
         # Weights come as i f g o: with room for another o in front.
         if self.is_one:
@@ -66,7 +70,7 @@ class Forward:
             by_scan = [w[:, size:]]
         else:
             w = memory.aligned_rows((5, scans, blocks, rows, size // blocks), dtype)
-            self.w_step = w[:4].swapaxes(0, 1)
+            self.w_step = w[:4].swapaxes(0, 1)[:, :, :, None]
             self._moves = [(w[0], w[4])]
             by_scan = list(w[1:].transpose(1, 3, 0, 2, 4))
         self.w_places: list[tuple[Array | None, Array, Array | None]] = [
@@ -93,16 +97,19 @@ class Forward:
 
     def _step(self, t: int) -> tuple[Any, ...]:
         slots = self.slots[t]
-        _, scans, batch, size = slots.shape
+        scans, size = slots.shape[1], slots.shape[3]
         rows = (self.h if self.apart else self.reads)[:, t]
         z = slots[:4]
         if self.is_one:
             multiply: Any = rows[0].dot  # quicker to call than np.matmul
             product = z.reshape(1, 4 * size)
         else:
-            multiply = partial(np.matmul, rows[:, None, None])
-            columns = z.reshape(4, scans, batch, *self.w_step.shape[2::2])
-            product = columns.transpose(1, 0, 3, 2, 4)
+            # By scan, gate, block of columns, part of the batch.
+            by_part = rows.reshape(scans, self._parts, -1, rows.shape[2])
+            multiply = partial(np.matmul, by_part[:, None, None])
+            _, _, blocks, _, _, width = self.w_step.shape
+            columns = z.reshape(4, scans, self._parts, -1, blocks, width)
+            product = columns.transpose(1, 0, 4, 2, 3, 5)
         products = self.products[t]
         i_g, f_c = products[:2].reshape(2, -1)
         c_next = self.slots[t + 1, 4].reshape(-1)
@@ -237,8 +244,8 @@ class Backward:
     dh_rows : the former as (N, H), or (scans, N, H)
     carried : of each step, and of the one after the last, what it leaves to dc of the one before
     quick_call : whether a step's product is one of `ndarray.dot`
-    w_back : what a step multiplies dz with, in blocks of columns, (scans, blocks, 4H, columns), or
-        (4H, H) for `quick_call`
+    w_back : what a step multiplies dz with, in blocks of columns, (scans, 1, blocks, 1, 4H,
+        columns), or (scans, 4, blocks, 1, H, columns), or (4H, H) for `quick_call`
     w_places : of each scan its part of that, as W_hh stands
     views : of each step, see `lstm_walk.walk_backward`
     """
@@ -246,14 +253,21 @@ class Backward:
     def __init__(self, steps: int, scans: int, batch: int, size: int, dtype: np.dtype[Any]) -> None:
         is_one = scans == batch == 1
         numbers = scans * batch * size
-        blocks = blocks_for(batch, 4 * size, size) if scans == 1 else 1
+        gates = blocks = row_parts = 1
+        if scans == 1:
+            blocks = blocks_for(batch, 4 * size, size)
+            by_gate = blocks_for(batch, size, size)
+            if blocks == 1 < by_gate:  # all gates at once are too much for the quick way
+                gates, blocks = 4, by_gate
+            row_parts = parts_for(batch, 4 * size // gates, size // blocks)
+        inner, width = 4 * size // gates, size // blocks
         # For few rows the quick call, for which the weight lies in one piece, is worth more.
         self.quick_call = scans == blocks == 1 and 4 * size * numbers < _LARGE_PRODUCT
         allocate = memory.aligned if self.quick_call else memory.aligned_rows
-        self.w_back: Array = allocate((scans, blocks, 4 * size, size // blocks), dtype)
-        self.w_places = list(self.w_back.swapaxes(1, 2))
+        self.w_back: Array = allocate((scans, gates, blocks, 1, inner, width), dtype)
+        self.w_places = list(self.w_back[:, :, :, 0].transpose(0, 1, 3, 2, 4))
         if self.quick_call:
-            self.w_back = self.w_back[0, 0]
+            self.w_back = self.w_back[0, 0, 0, 0]
         # What f K_i K_f K_g K_o K_c become: dc of the step before, dz, and what dh gives to dc. The
         # dz of one sequence may stay there; others are brought into rows.
         parts = memory.aligned((steps + 1 if is_one else 1, 6, numbers), dtype)
@@ -270,7 +284,9 @@ class Backward:
         self.carried = [part[0].reshape(scans, batch, size) for part in own]
         all_of_it = parts, self.dy, self.w_back, self.dz
         self.is_small = sum(part.nbytes for part in all_of_it) <= _LARGEST_KEPT
-        columns = self.dh.reshape(scans, batch, blocks, -1).transpose(0, 2, 1, 3)
+        products = memory.aligned((gates, numbers), dtype) if gates > 1 else self.dh[None]
+        columns = products.reshape(gates, scans, row_parts, -1, blocks, width)
+        columns = columns.transpose(1, 0, 4, 2, 3, 5)
         self.views: list[tuple[Any, ...]] = []
         for t in range(steps):
             part, rows = own[t], self.dz[:, t]
@@ -278,7 +294,10 @@ class Backward:
                 multiply: Any = rows[0].dot
                 product: Any = self.dh_rows
             else:
-                multiply = partial(np.matmul, rows[:, None])
+                by_part = rows.reshape(scans, row_parts, -1, gates, inner).transpose(0, 3, 1, 2, 4)
+                multiply = partial(np.matmul, by_part[:, :, None])
+                if gates > 1:
+                    multiply = partial(_summed, multiply, products, self.dh)
                 product = columns
             place = rows.reshape(scans, batch, 4, size).transpose(2, 0, 1, 3)
             self.views.append(
@@ -294,6 +313,12 @@ class Backward:
             columns = self.dz.shape[3]
             self._rows[count] = [part.reshape(-1, columns) for part in self.dz[:, :count]]
         return self._rows[count]
+
+
+def _summed(multiply: Any, products: Array, total: Array, weight: Array, places: Array) -> None:
+    """The products with the weight of each gate, which go to places in memory, and their sum."""
+    multiply(weight, places)
+    np.add.reduce(products, 0, out=total)
 
 
 _kept: dict[tuple[Any, ...], Any] = {}

@@ -204,12 +204,13 @@ def walk_backward(
     d_c: Array,
     needs_x: bool,
     needs: Sequence[Sequence[bool]],
-) -> tuple[Array | None, list[list[Array | None]]]:
+) -> tuple[Array | None, list[Array | None]]:
     """The gradient of the x of scans that walked at once, and those of the weights of each.
 
     dys : of each scan (T, N, H)
     d_h, d_c : (scans, N, H), the gradients of the last states; left are those of the first
     needs : of each scan, of each weight
+    The latter stand side by side, (4H, I + H + 1), as what a step reads; None if none is needed.
     """
     length, _, scans, batch, size = walk.factors.shape
     inputs = weights[0][0].shape[1]
@@ -260,10 +261,7 @@ def walk_backward(
     d_h[...] = dh.reshape(d_h.shape)
     d_c[...] = carried
     keep(own)
-    d_weights = [
-        _parted(d_step, inputs, wanted) for d_step, wanted in zip(d_steps, needs, strict=True)
-    ]
-    return _added_up(dxs, direction), d_weights
+    return _added_up(dxs, direction), d_steps
 
 
 def _added_up(dxs: Sequence[Array], direction: int) -> Array | None:
@@ -274,17 +272,3 @@ def _added_up(dxs: Sequence[Array], direction: int) -> Array | None:
     for other in others:
         first += other
     return first
-
-
-def _parted(d_step: Array | None, inputs: int, needs: Sequence[bool]) -> list[Array | None]:
-    """The gradients of W_ih, W_hh and the biases, which stand side by side."""
-    parts: list[Array | None] = [None] * len(needs)
-    if d_step is None:
-        return parts
-    if needs[0]:
-        parts[0] = d_step[:, :inputs].copy()
-    if needs[1]:
-        parts[1] = d_step[:, inputs:-1].copy()
-    if needs[2] or needs[3]:
-        parts[2] = parts[3] = d_step[:, -1].copy()
-    return parts
