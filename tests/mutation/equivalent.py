@@ -27,6 +27,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "with a number as exponent, the output has the shape and type of the base"
         ),
     },
+    "_one": {
+        "return 1": _ONLY_SPEED,
+        "in tanh: return _ONES[y.dtype] if type(y) is np.ndarray else -1": (
+            "it is used in two factors, whose signs cancel"
+        ),
+    },
+    "_tanh_rule": {"one = _one(g)": _ONE_DTYPE},
+    "sigmoid.x": {"lambda g, y: g * (_one(g) - y) * y": _ONE_DTYPE},
     "_selu_gradient": {
         "below = g * (_SELU_SCALE_ALPHA * exp(where(x <= 0, x, 0.0)))": "at 0 both are 0",
         "below = g * (_SELU_SCALE_ALPHA * exp(where(x < 1, x, 0.0)))": _MASKED_ANYWAY,
@@ -177,8 +185,15 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "in rnn_relu: any: handed['h'] = dz": _FOR_RECORDS,
     },
     # the LSTM's plain case
+    "joined": {
+        "return None if parts[1] is None else np.concatenate(parts, axis)": "all are None or none",
+    },
     "backward": {
         "in lstm: any: work = length * batch * weights[0][1].size": _ONLY_SPEED,
+        (
+            "in lstm: d_weights[first] = _parted(d_step, weights[first][0].shape[-1],"
+            " needs_weights[first])"
+        ): "a weight has two dimensions",
         (
             "in lstm: dh, dc = (np.zeros(h_0.shape, h_0.dtype) if g is None else"
             " np.array(g, order='C') for g in g_finals)"

@@ -12,8 +12,9 @@ import pytest
 
 import tinytensor as tt
 from tests.ops.table import Array
+from tinytensor import parallel
 from tinytensor.autograd.kernel import Kernel
-from tinytensor.nn import blocks, lstm_kernel, lstm_layers, lstm_memory
+from tinytensor.nn import blocks, lstm_kernel, lstm_layers, lstm_memory, lstm_shares
 from tinytensor.nn import functional as F
 from tinytensor.nn.cell_kernels import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from tinytensor.nn.gru_kernel import gru
@@ -120,6 +121,19 @@ def as_if_large(check: Callable[[], None]) -> None:
         patch.undo()
 
 
+def as_if_shared(check: Callable[[], None]) -> None:
+    """Walk in shares of the batch, each on a thread."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(lstm_shares, "_LARGE_SHARE", 1)
+    patch.setattr(lstm_layers, "_LARGE", -1)
+    patch.setattr(parallel, "_SMALLEST_PART", 1)
+    patch.setattr(parallel, "_blas_threads", lambda: 3)
+    try:
+        check()
+    finally:
+        patch.undo()
+
+
 def computes_what_is_needed_and_leaves_its_inputs(kernel: Kernel, proj: int) -> None:
     """Each gradient asked for alone; those of the two biases of LSTM and RNN are one."""
     case = Case(layers=2, directions=2, masked=True, proj=proj)
@@ -183,6 +197,10 @@ _PROJECTED = (
     _case(lstm, layers=2, directions=2, proj=1, steps=SHRINKING, keep=True),
 )
 _ONE = (_case(lstm, steps=6, batch=1), _case(lstm, layers=2, directions=2, steps=6, batch=1))
+_AS_IF_SHARED = tuple(
+    (lambda check=check: as_if_shared(check))
+    for check in (*_common(lstm)[:2], _common(lstm)[6], _common(lstm)[-1])
+)
 _AS_IF_LARGE = tuple(
     (lambda check=check: as_if_large(check))
     for check in (
@@ -358,7 +376,7 @@ def _ctc_reads_no_padding() -> None:
 
 
 CHECKS: dict[str, tuple[Callable[[], None], ...]] = {
-    "lstm": (*_common(lstm), *_PROJECTED, *_ONE, *_AS_IF_LARGE),
+    "lstm": (*_common(lstm), *_PROJECTED, *_ONE, *_AS_IF_LARGE, *_AS_IF_SHARED),
     "gru": _common(gru),
     "rnn_tanh": _common(rnn_tanh),
     "rnn_relu": _common(rnn_relu),

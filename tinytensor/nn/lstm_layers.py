@@ -1,5 +1,8 @@
 """All layers and directions of an LSTM in the plain case, on arrays: see `lstm_walk`.
 
+Both directions of a small layer walk as one batch, those of a large one apart, on threads if there
+are some, and so do shares of a large batch (see `lstm_shares`).
+
 The other cases (sequences of several lengths, a projection, dropout on h, states of all steps,
 segments) go scan by scan, see `lstm_kernel`.
 """
@@ -162,7 +165,7 @@ def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note:
     length, batch, _ = x.shape
     parts: list[tuple[Array, ...]] = []
     for walks, output in zip(saved.walks, saved.outputs, strict=True):
-        slots = _slots(walks, len(saved.shares) or 1)
+        slots = _slots(walks, len(saved.shares))
         for direction, (own, h) in enumerate(zip(slots, _by_scan(output, directions), strict=True)):
             o, i, f, g, c = own.swapaxes(0, 1)
             left = c[1:], i[:-1], f[:-1], g[:-1], o[:-1]
@@ -174,11 +177,10 @@ def tell(saved: Saved, x: Array, states: Sequence[Array], directions: int, note:
 
 def _slots(walks: Sequence[Walk], shares: int) -> list[Array]:
     """Of each scan of a layer its cells and gates, (T + 1, 5, N, H)."""
-    found: list[Array] = []
-    for start in range(0, len(walks), shares):
-        slots: Any = joined([walk.slots for walk in walks[start : start + shares]], 3)
-        found.extend(slots.transpose(2, 0, 1, 3, 4))
-    return found
+    slots: list[Any] = [walk.slots for walk in walks]
+    if shares:
+        slots = [joined(slots[k : k + shares], 3) for k in range(0, len(slots), shares)]
+    return [own for each in slots for own in each.transpose(2, 0, 1, 3, 4)]
 
 
 def _parted(d_step: Array | None, inputs: int, needs: Sequence[bool]) -> list[Array | None]:

@@ -66,10 +66,8 @@ def shared_backward(
     return found
 
 
-def joined(parts: Sequence[Any], axis: int) -> Any:
+def joined(parts: Sequence[Any], axis: int) -> Array | None:
     """Those of the shares as one; all of them may be None."""
-    if len(parts) == 1:
-        return parts[0]
     return None if parts[0] is None else np.concatenate(parts, axis)
 
 

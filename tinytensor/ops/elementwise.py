@@ -181,7 +181,7 @@ _ONES = {np.dtype(kind): np.ones((), kind) for kind in (np.float32, np.float64)}
 
 def _one(y: Any) -> Any:
     """1, as NumPy takes it quickest beside y: beside an array an array of its type."""
-    return _ONES.get(y.dtype, 1) if type(y) is np.ndarray else 1
+    return _ONES[y.dtype] if type(y) is np.ndarray else 1
 
 
 def _tanh_rule(g: Any, y: Any) -> Any:
