@@ -144,17 +144,17 @@ def sequence_kernel(name: str, kind: Recurrence) -> Kernel:
     ) -> list[Array | None]:
         x, *rest = arrays
         states, mask, weights = tuple(rest[:parts]), rest[parts], grouped(rest[parts + 1 :])
-        rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
         g_output, *others = [None if g is None else np.asarray(g) for g in gradients]
-        in_rows = None if g_output is None else _flat(g_output)
         if type(walked) is not Walked:
             if note is not None:
-                note.arrived_at_ends((in_rows, *others))
+                note.arrived_at_ends((None if g_output is None else _flat(g_output), *others))
             dx, d_states, d_mask, d_weights = kind.all_layers(states[0]).backward(
                 walked, x, states[0], mask, weights, g_output, others,
                 (needs[0], needs[1 + parts], grouped(needs[2 + parts :])), directions,
             )  # fmt: skip
             return [dx, *d_states, d_mask, *d_weights]
+        rows = steps or Steps((x.shape[1],) * x.shape[0], x.shape[1])
+        in_rows = None if g_output is None else _flat(g_output)
         at_steps: Sequence[Array | None] = nothing * len(weights)
         if keep:
             at_steps = [None if g is None else _flat(g) for g in others[parts:]]

@@ -184,16 +184,16 @@ def _slots(walks: Sequence[Walk], shares: int) -> list[Array]:
 
 
 def _parted(d_step: Array | None, inputs: int, needs: Sequence[bool]) -> list[Array | None]:
-    """The gradients of W_ih, W_hh and the biases, which stand side by side."""
+    """The gradients of W_ih, W_hh and the biases, which stand side by side: views."""
     parts: list[Array | None] = [None] * len(needs)
     if d_step is None:
         return parts
     if needs[0]:
-        parts[0] = d_step[:, :inputs].copy()
+        parts[0] = d_step[:, :inputs]
     if needs[1]:
-        parts[1] = d_step[:, inputs:-1].copy()
+        parts[1] = d_step[:, inputs:-1]
     if needs[2] or needs[3]:
-        parts[2] = parts[3] = d_step[:, -1].copy()
+        parts[2] = parts[3] = d_step[:, -1]
     return parts
 
 

@@ -117,7 +117,7 @@ class RNNBase(SequenceLayer):
         return weights
 
     def _first_weight(self) -> Tensor:
-        weight: Tensor = self.weight_ih_l0
+        weight: Any = self._parameters["weight_ih_l0"]  # quicker than by attribute
         return weight
 
     def _recurrent_mask(self, batch: int) -> Tensor | None:
