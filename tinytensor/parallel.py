@@ -68,14 +68,18 @@ def parts_of(count: int) -> int:
     return max(1, min(_blas_threads(), count // _SMALLEST_PART))
 
 
+def bounds_of(count: int, parts: int) -> list[tuple[int, int]]:
+    """Start and end of each of so many parts of range(count), as equal as can be."""
+    return list(pairwise(count * k // parts for k in range(parts + 1)))
+
+
 def in_parts(work: Callable[[int, int], object], count: int) -> None:
     """Call work(start, end) for the parts of range(count), each on a thread of its own."""
     parts = parts_of(count)
     if parts == 1:
         work(0, count)
         return
-    bounds = [count * k // parts for k in range(parts + 1)]
-    _together([partial(work, start, end) for start, end in pairwise(bounds)])
+    _together([partial(work, start, end) for start, end in bounds_of(count, parts)])
 
 
 def at_once(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from ..dtypes import Array
-from ..parallel import on_threads, parts_of
+from ..parallel import bounds_of, on_threads, parts_of
 from .layers_kernel import Weights
 from .lstm_walk import Walk, walk_backward, walk_forward
 
@@ -28,8 +28,7 @@ def shares_of(batch: int, size: int, walks: int) -> list[slice]:
     count = min(most, math.ceil(parts_of(batch) / walks)) if most > 1 else 1
     if count == 1:
         return []
-    bounds = [batch * k // count for k in range(count + 1)]
-    return [slice(start, end) for start, end in pairwise(bounds)]
+    return [slice(start, end) for start, end in bounds_of(batch, count)]
 
 
 def shared_forward(arguments: Sequence[tuple[Any, ...]], shares: Sequence[slice]) -> list[Any]:
